@@ -1,0 +1,95 @@
+//! The layout of the maps that the daemon and the XDP program share. A change here raises [`ABI`].
+
+use core::mem::{offset_of, size_of};
+
+use crate::acl::AclTable;
+use crate::counters::Counters;
+use crate::local::LocalAddresses;
+use crate::snapshot::SNAPSHOT_WORDS;
+
+/// Version of everything in this module. It is part of the path of pinned objects and the first word of
+/// [`ServingPage`], so that a daemon and a program of different builds never share a map.
+pub const ABI: u64 = 0x6e74_7078_0000_0001;
+
+/// Array of one [`ServingPage`], memory-mapped by the daemon.
+pub const SERVING_MAP: &str = "SERVING";
+
+/// Array of two [`AclTable`]s, memory-mapped by the daemon: one in force, one being filled.
+pub const ACL_MAP: &str = "ACL";
+
+/// Per-CPU array of one set of [`Counters`].
+pub const COUNTERS_MAP: &str = "COUNTERS";
+
+/// Name of the program that answers.
+pub const PROGRAM: &str = "ntp_xdp";
+
+/// Read-only variable of the program: the served UDP port, in network byte order.
+pub const PORT_VARIABLE: &str = "PORT";
+
+/// Tables in [`ACL_MAP`].
+pub const ACL_TABLES: u32 = 2;
+
+/// Slots of the ring of snapshots: a reader would have to be held up for as many publications before the
+/// slot that it reads is written again.
+pub const RING_SLOTS: usize = 16;
+
+/// A snapshot in the ring, with the number of its publication.
+#[repr(C, align(64))]
+pub struct RingSlot {
+    /// Number of the publication; [`BEING_WRITTEN`] while the words are changing.
+    pub generation: u64,
+    /// The snapshot.
+    pub words: [u64; SNAPSHOT_WORDS],
+}
+
+/// Generation of a slot whose words are changing.
+pub const BEING_WRITTEN: u64 = u64::MAX;
+
+/// What the daemon tells the XDP program, in one page.
+///
+/// A writer marks the slot after the newest as [`BEING_WRITTEN`], writes the words, then the generation,
+/// then the index. A reader reads the index, the words of its slot, and then the slot's generation: if that
+/// is the index, the words belong together.
+#[repr(C, align(4096))]
+pub struct ServingPage {
+    /// [`ABI`] of the daemon that owns the page.
+    pub abi: u64,
+    /// Number of the newest publication; its slot is the number modulo [`RING_SLOTS`].
+    pub newest: u64,
+    /// [`crate::acl::AclControl`].
+    pub acl: u64,
+    /// Unused; the slots begin on a cache line of their own.
+    pub reserved: [u64; 5],
+    /// The ring of snapshots.
+    pub ring: [RingSlot; RING_SLOTS],
+    /// The addresses that are served.
+    pub local: LocalAddresses,
+}
+
+/// Slot of a publication.
+#[inline(always)]
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "the number of a slot is below 16")]
+pub const fn ring_slot(publication: u64) -> usize {
+    (publication & (RING_SLOTS as u64 - 1)) as usize
+}
+
+/// Size of the value of [`SERVING_MAP`].
+pub const SERVING_SIZE: usize = size_of::<ServingPage>();
+
+/// Size of the value of [`ACL_MAP`].
+pub const ACL_TABLE_SIZE: usize = size_of::<AclTable>();
+
+/// Size of the value of [`COUNTERS_MAP`] on one CPU.
+pub const COUNTERS_SIZE: usize = size_of::<Counters>();
+
+const _: () = {
+    assert!(SERVING_SIZE == 4096);
+    assert!(size_of::<RingSlot>() == 128);
+    assert!(offset_of!(ServingPage, newest) == 8);
+    assert!(offset_of!(ServingPage, acl) == 16);
+    assert!(offset_of!(ServingPage, ring) == 64);
+    assert!(offset_of!(RingSlot, words) == 8);
+    assert!(offset_of!(ServingPage, local) == 64 + 128 * RING_SLOTS);
+    assert!(ACL_TABLE_SIZE.is_multiple_of(8));
+};

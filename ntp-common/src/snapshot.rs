@@ -1,0 +1,259 @@
+//! The snapshot that the daemon publishes: what time it is, how sure the daemon is, and until when that may
+//! be relied on. Both paths make every answer from one.
+//!
+//! Time is extrapolated from `CLOCK_MONOTONIC`, which follows the same frequency steering as
+//! `CLOCK_REALTIME` but never steps. Past [`RefSnapshot::valid_until_ns`] nothing is answered from it.
+
+use crate::time::{MonoNs, NANOS_PER_SECOND, NtpShort, NtpTimestamp};
+use crate::wire::{LeapIndicator, Mode, ReferenceId};
+
+/// Most nanoseconds that a snapshot may be extrapolated over: what [`scale`] is exact for. Twice what a
+/// snapshot lives at most, 60 s, rounded to a power of two.
+pub const MAX_AGE_NS: u64 = 1 << 37;
+
+/// Longest life of a snapshot, nanoseconds.
+pub const MAX_LIFE_NS: u64 = 60 * NANOS_PER_SECOND;
+
+/// Fractional bits of [`RefSnapshot::multiplier`].
+pub const MULTIPLIER_BITS: u32 = 61;
+
+/// The multiplier for a served clock that runs exactly as `CLOCK_MONOTONIC` does: 2^61 * 2^32 / 10^9.
+pub const NOMINAL_MULTIPLIER: u64 = 9_903_520_314_283_042_199;
+
+/// Words of 64 bits that a snapshot takes in the map.
+pub const SNAPSHOT_WORDS: usize = 8;
+
+/// What the daemon knows of the time, at one instant and shortly after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefSnapshot {
+    /// `CLOCK_MONOTONIC` at the instant. It lies in the past of whoever reads it.
+    pub base_ns: u64,
+    /// The best estimate of true time at the instant, 64 bits of an NTP timestamp.
+    pub base_ntp: u64,
+    /// NTP units (2^-32 s) of served time to a nanosecond of `CLOCK_MONOTONIC`, in Q61.
+    pub multiplier: u64,
+    /// `CLOCK_MONOTONIC` from which on nothing is answered any more; 0 invalidates.
+    pub valid_until_ns: u64,
+    /// The first eight octets of every reply but for version and poll: see [`head`].
+    pub head: u64,
+    /// Root dispersion at the instant, in units of 2^-16 s.
+    pub root_dispersion: u32,
+    /// Growth of the root dispersion, in units of 2^-32 s/s.
+    pub dispersion_rate: u32,
+    /// What the clock is synchronised to.
+    pub reference_id: u32,
+    /// The smallest poll exponent that a reply gives, log2 seconds.
+    pub min_poll: i8,
+    /// Bits below the precision: the least significant part of a timestamp, which carries no information
+    /// and is overwritten with fuzz.
+    pub fuzz_mask: u8,
+    /// When the clock was last corrected, 64 bits of an NTP timestamp.
+    pub reference_timestamp: u64,
+}
+
+/// Packs what is the same in the first eight octets of every reply: leap indicator, mode 4, stratum,
+/// precision and root delay; version and poll are left zero.
+#[must_use]
+pub const fn head(leap: LeapIndicator, stratum: u8, precision: i8, root_delay: NtpShort) -> u64 {
+    ((leap as u64) << 6 | Mode::Server as u64) << 56
+        | (stratum as u64) << 48
+        | (precision.cast_unsigned() as u64) << 32
+        | root_delay.to_bits() as u64
+}
+
+/// Multiplies nanoseconds with a Q61 multiplier in 64-bit arithmetic, which is all that eBPF has. The result
+/// is at most 3 too small for `nanoseconds` up to [`MAX_AGE_NS`].
+#[inline(always)]
+#[must_use]
+pub const fn scale(nanoseconds: u64, multiplier: u64) -> u64 {
+    let (high, low) = (nanoseconds >> 32, nanoseconds & 0xffff_ffff);
+    let by_low = low * (multiplier >> 32) + ((low * (multiplier & 0xffff_ffff)) >> 32);
+    let by_high = high * (multiplier >> 5);
+    (by_low >> 29).wrapping_add(by_high >> 24)
+}
+
+impl RefSnapshot {
+    /// A snapshot that nothing is answered from.
+    pub const INVALID: Self = Self {
+        base_ns: 0,
+        base_ntp: 0,
+        multiplier: NOMINAL_MULTIPLIER,
+        valid_until_ns: 0,
+        head: 0,
+        root_dispersion: 0,
+        dispersion_rate: 0,
+        reference_id: 0,
+        min_poll: 0,
+        fuzz_mask: 0,
+        reference_timestamp: 0,
+    };
+
+    /// Whether a request that arrived at `now` may be answered. A reading from before the snapshot was
+    /// taken is none that the snapshot speaks of.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_valid_at(&self, now: MonoNs) -> bool {
+        now.0 < self.valid_until_ns && now.0 >= self.base_ns
+    }
+
+    /// The best estimate of true time at `now`, a reading not before [`RefSnapshot::base_ns`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn time_at(&self, now: MonoNs) -> NtpTimestamp {
+        let elapsed = scale(now.0.wrapping_sub(self.base_ns), self.multiplier);
+        NtpTimestamp::from_bits(self.base_ntp.wrapping_add(elapsed))
+    }
+
+    /// Root dispersion when served time is `at`: grows with the snapshot's age, rounded up.
+    #[inline(always)]
+    #[must_use]
+    pub const fn dispersion_at(&self, at: NtpTimestamp) -> u32 {
+        let age = at.to_bits().wrapping_sub(self.base_ntp).cast_signed();
+        let age_short = if age < 0 { 0 } else { (age >> 16).cast_unsigned() & 0xffff_ffff };
+        let growth = (age_short * self.dispersion_rate as u64 + 0xffff_ffff) >> 32;
+        self.root_dispersion.wrapping_add(growth as u32)
+    }
+
+    /// Leap indicator that replies give.
+    #[must_use]
+    pub const fn leap(&self) -> LeapIndicator {
+        LeapIndicator::from_octet((self.head >> 56) as u8)
+    }
+
+    /// Stratum that replies give.
+    #[must_use]
+    pub const fn stratum(&self) -> u8 {
+        (self.head >> 48 & 0xff) as u8
+    }
+
+    /// Root delay that replies give.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is the root delay")]
+    pub const fn root_delay(&self) -> NtpShort {
+        NtpShort::from_bits(self.head as u32)
+    }
+
+    /// Identifier of what the clock is synchronised to.
+    #[must_use]
+    pub const fn reference_id(&self) -> ReferenceId {
+        ReferenceId(self.reference_id)
+    }
+
+    /// The snapshot as it lies in a slot of the ring.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_words(&self) -> [u64; SNAPSHOT_WORDS] {
+        [
+            self.base_ns,
+            self.base_ntp,
+            self.multiplier,
+            self.valid_until_ns,
+            self.head,
+            (self.dispersion_rate as u64) << 32 | self.root_dispersion as u64,
+            (self.min_poll.cast_unsigned() as u64) << 40
+                | (self.fuzz_mask as u64) << 32
+                | self.reference_id as u64,
+            self.reference_timestamp,
+        ]
+    }
+
+    /// Reads a snapshot off a slot of the ring.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of packed words")]
+    pub const fn from_words(words: &[u64; SNAPSHOT_WORDS]) -> Self {
+        Self {
+            base_ns: words[0],
+            base_ntp: words[1],
+            multiplier: words[2],
+            valid_until_ns: words[3],
+            head: words[4],
+            root_dispersion: words[5] as u32,
+            dispersion_rate: (words[5] >> 32) as u32,
+            reference_id: words[6] as u32,
+            min_poll: ((words[6] >> 40) as u8).cast_signed(),
+            fuzz_mask: (words[6] >> 32) as u8,
+            reference_timestamp: words[7],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn snapshot() -> RefSnapshot {
+        RefSnapshot {
+            base_ns: 1_000,
+            base_ntp: 4_000_000_000 << 32,
+            valid_until_ns: 1_000 + MAX_LIFE_NS,
+            root_dispersion: 100,
+            dispersion_rate: 64_425,
+            ..RefSnapshot::INVALID
+        }
+    }
+
+    #[test]
+    fn invalid_snapshot_is_valid_at_no_time() {
+        for now in [0, 1, u64::MAX] {
+            assert!(!RefSnapshot::INVALID.is_valid_at(MonoNs(now)));
+        }
+    }
+
+    #[test]
+    fn validity_ends_at_the_expiry_and_begins_at_the_base() {
+        let snapshot = snapshot();
+        assert!(!snapshot.is_valid_at(MonoNs(999)));
+        assert!(snapshot.is_valid_at(MonoNs(1_000)));
+        assert!(snapshot.is_valid_at(MonoNs(snapshot.valid_until_ns - 1)));
+        assert!(!snapshot.is_valid_at(MonoNs(snapshot.valid_until_ns)));
+    }
+
+    #[test]
+    fn a_second_of_the_monotonic_clock_is_a_second_of_served_time() {
+        let second = snapshot().time_at(MonoNs(1_000 + NANOS_PER_SECOND));
+        let error = second.to_bits().wrapping_sub(4_000_000_001 << 32).cast_signed();
+        assert!((-3..=0).contains(&error), "{error}");
+    }
+
+    #[test]
+    fn dispersion_grows_with_age_and_never_shrinks_below_its_base() {
+        let snapshot = snapshot();
+        let at = |seconds: u64| NtpTimestamp::from_bits((4_000_000_000 + seconds) << 32);
+        assert_eq!(snapshot.dispersion_at(at(0)), 100);
+        // 15 ppm over 32 s are 480 us: 31.46 units of 2^-16 s, rounded up.
+        assert_eq!(snapshot.dispersion_at(at(32)), 132);
+        assert_eq!(snapshot.dispersion_at(NtpTimestamp::from_bits(3_999_999_999 << 32)), 100);
+    }
+
+    proptest! {
+        #[test]
+        fn scale_agrees_with_wide_arithmetic(
+            nanoseconds in 0..=MAX_AGE_NS,
+            deviation in -1_000_000_000_000_000_000i64..1_000_000_000_000_000_000,
+        ) {
+            let multiplier = NOMINAL_MULTIPLIER.wrapping_add_signed(deviation);
+            let exact = (u128::from(nanoseconds) * u128::from(multiplier)) >> MULTIPLIER_BITS;
+            let error = exact - u128::from(scale(nanoseconds, multiplier));
+            prop_assert!(error <= 3, "{}", error);
+        }
+
+        #[test]
+        fn served_time_never_runs_backwards(a in 0..MAX_AGE_NS, b in 0..MAX_AGE_NS) {
+            let snapshot = snapshot();
+            let (early, late) = (a.min(b), a.max(b));
+            let from = snapshot.time_at(MonoNs(1_000 + early));
+            let to = snapshot.time_at(MonoNs(1_000 + late));
+            prop_assert!(to.since(from).to_bits() >= 0);
+            prop_assert!(snapshot.dispersion_at(to) >= snapshot.dispersion_at(from));
+        }
+
+        #[test]
+        fn words_survive_the_round_trip(words: [u64; SNAPSHOT_WORDS]) {
+            let mut kept = words;
+            kept[6] &= 0x0000_ffff_ffff_ffff;
+            prop_assert_eq!(RefSnapshot::from_words(&words).to_words(), kept);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The XDP program: answers plain NTP requests at the driver and passes everything else up.
+//!
+//! Invariant: never blocks, allocates, loops unbounded or logs; writes nothing but the packet it answers
+//! and one counter of its own CPU. A packet that is passed up is unchanged.
+#![no_std]
+#![no_main]
+#![expect(missing_docs, reason = "the entry points that #[xdp] makes have none")]
+#![expect(unreachable_pub, reason = "the loader finds entry points by their exported names")]
+
+mod access;
+mod clock;
+mod explain;
+mod headers;
+mod maps;
+mod reply;
+mod request;
+mod snapshot;
+mod walk;
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
+use aya_ebpf::macros::xdp;
+use aya_ebpf::programs::XdpContext;
+use ntp_common::counters::{COUNTER_COUNT, Reason};
+
+use crate::request::Stop;
+
+/// Answers one frame. The name is part of the interface: [`ntp_common::maps::PROGRAM`].
+#[xdp]
+pub fn ntp_xdp(context: XdpContext) -> u32 {
+    let reason = match reply::answer(&context) {
+        Ok(counter) => {
+            count(counter);
+            return XDP_TX;
+        }
+        Err(Stop::Because(reason)) => reason,
+        Err(Stop::NotPlain) => explain::explain(&context),
+    };
+    count(reason as usize);
+    if reason.is_drop() { XDP_DROP } else { XDP_PASS }
+}
+
+/// Counts one packet on this CPU.
+#[inline(always)]
+fn count(counter: usize) {
+    let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
+    // SAFETY: the pointer is to this CPU's live entry, which no other program writes, and programs of one
+    // CPU do not interrupt each other.
+    let counters = unsafe { &mut *counters };
+    let value = &mut counters[counter & (COUNTER_COUNT - 1)];
+    *value = value.wrapping_add(1);
+}
+
+const _: () = assert!((Reason::BadMode as usize) < COUNTER_COUNT);
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+// The clock helper is for programs with a licence that is compatible with the GPL.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

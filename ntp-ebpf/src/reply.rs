@@ -1,0 +1,136 @@
+//! Answers a frame in place: addresses and ports change sides, the reply takes the request's place, the
+//! checksum is made anew. All checks come before the first write.
+
+use aya_ebpf::programs::XdpContext;
+use ntp_common::checksum::{self, Sum};
+use ntp_common::counters::{Family, Reason, answered_index};
+use ntp_common::maps::ServingPage;
+use ntp_common::respond::respond;
+use ntp_common::wire::version_of;
+
+use crate::headers::{Ipv6Header, PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, PlainIpv4, Station};
+use crate::request::{Stop, check_destination, check_plain, local, serving_page};
+use crate::walk::{self, Bounds, Network};
+use crate::{access, clock, snapshot};
+
+/// Time to live of replies: that of a request says how far it came, not how far the reply must go.
+const REPLY_TTL: u8 = 64;
+
+/// Answers the frame. Gives the index of the counter of the answer.
+///
+/// # Errors
+/// [`Stop`]; the frame is unchanged then.
+#[inline(always)]
+pub(crate) fn answer(context: &XdpContext) -> Result<usize, Stop> {
+    let frame = Bounds::of(context);
+    match walk::network(frame).map_err(|_| Stop::NotPlain)? {
+        Network::V4(at) => answer_v4(frame, at),
+        Network::V6(at) => answer_v6(frame, at),
+    }
+}
+
+#[inline(always)]
+fn answer_v4(frame: Bounds, at: usize) -> Result<usize, Stop> {
+    let packet: *mut PlainIpv4 = frame.at(at).map_err(|_| Stop::NotPlain)?;
+    // SAFETY: `Bounds::at` gave the pointer, the type has no alignment, and nobody else writes the frame.
+    let PlainIpv4 { ip, datagram } = unsafe { &mut *packet };
+    if !ip.is_plain() || frame.end - at != size_of::<PlainIpv4>() {
+        return Err(Stop::NotPlain);
+    }
+    let page = serving_page()?;
+    check_plain(datagram)?;
+    check_destination(frame, local(page).has_v4(ip.destination))?;
+    access::check_v4(page, ip.source)?;
+    let addresses = Sum::ZERO.add_u32(ip.source).add_u32(ip.destination);
+    let version = reply(page, datagram, addresses, Family::V4)?;
+
+    let (source, destination) = (ip.source, ip.destination);
+    ip.source = destination;
+    ip.destination = source;
+    if ip.ttl != REPLY_TTL {
+        let old = u16::from_ne_bytes([ip.ttl, PROTOCOL_UDP]);
+        let new = u16::from_ne_bytes([REPLY_TTL, PROTOCOL_UDP]);
+        ip.checksum = checksum::updated(ip.checksum, old, new);
+        ip.ttl = REPLY_TTL;
+    }
+    swap_stations(frame)?;
+    Ok(answered_index(Family::V4, version))
+}
+
+#[inline(always)]
+fn answer_v6(frame: Bounds, at: usize) -> Result<usize, Stop> {
+    let header: *mut Ipv6Header = frame.at(at).map_err(|_| Stop::NotPlain)?;
+    let (next, len) = walk::behind_ipv6(frame, header).map_err(|_| Stop::NotPlain)?;
+    let datagram: *mut PlainDatagram = frame.at(next).map_err(|_| Stop::NotPlain)?;
+    if len != PLAIN_UDP_LEN || frame.end - next != PLAIN_UDP_LEN {
+        return Err(Stop::NotPlain);
+    }
+    // SAFETY: `Bounds::at` gave the pointer, the type has no alignment, and nobody else writes the frame.
+    let ip = unsafe { &mut *header };
+    // SAFETY: as above, and the datagram lies behind the header.
+    let datagram = unsafe { &mut *datagram };
+    let page = serving_page()?;
+    check_plain(datagram)?;
+    let (source, destination) = (ip.source, ip.destination);
+    check_destination(frame, local(page).has_v6(destination))?;
+    access::check_v6(page, source)?;
+    let addresses = Sum::ZERO
+        .add_u64(source[0])
+        .add_u64(source[1])
+        .add_u64(destination[0])
+        .add_u64(destination[1]);
+    let version = reply(page, datagram, addresses, Family::V6)?;
+
+    ip.source = destination;
+    ip.destination = source;
+    ip.set_hop_limit(REPLY_TTL);
+    swap_stations(frame)?;
+    Ok(answered_index(Family::V6, version))
+}
+
+/// Puts the reply and its checksum in the place of the request; gives the version it has.
+///
+/// `addresses` is the sum of the addresses of the IP header, which is the same for both directions.
+#[inline(always)]
+fn reply(
+    page: *const ServingPage,
+    datagram: &mut PlainDatagram,
+    addresses: Sum,
+    family: Family,
+) -> Result<u8, Reason> {
+    let PlainDatagram { udp, payload } = datagram;
+    let len = (PLAIN_UDP_LEN as u16).to_be();
+    let pseudo = addresses.add_u16(u16::from(PROTOCOL_UDP).to_be()).add_u16(len);
+    let header = Sum::ZERO.add_u32(udp.ports).add_u16(len);
+    let lacks_checksum = matches!(family, Family::V4) && udp.checksum == 0;
+    if !lacks_checksum && !checksum::is_acceptable(udp.checksum, pseudo, header.add_octets(payload))
+    {
+        return Err(Reason::Checksum);
+    }
+
+    let now = clock::now();
+    let snapshot = snapshot::newest(page)?;
+    if !snapshot.is_valid_at(now) {
+        return Err(Reason::NoSnapshot);
+    }
+    let receive = snapshot.time_at(now);
+    let answer = respond(payload, &snapshot, receive, receive + clock::TURNAROUND, 0);
+    let version = version_of(payload[0]);
+    *payload = answer;
+    udp.ports = udp.ports.rotate_left(16);
+    udp.checksum = pseudo.plus(header.add_octets(&answer)).udp_checksum();
+    Ok(version)
+}
+
+#[inline(always)]
+fn swap_stations(frame: Bounds) -> Result<(), Reason> {
+    let stations: *mut [Station; 2] = frame.at(frame.start)?;
+    // SAFETY: `Bounds::at` gave the pointer, and the type has no alignment.
+    let [destination, source] = unsafe { &mut *stations };
+    let (high, low) = (destination.high, destination.low);
+    destination.high = source.high;
+    destination.low = source.low;
+    source.high = high;
+    source.low = low;
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What must hold of a frame before it is answered, and where the answer comes from.
+
+use ntp_common::classify::{Class, classify};
+use ntp_common::counters::Reason;
+use ntp_common::local::LocalAddresses;
+use ntp_common::maps::ServingPage;
+
+use crate::headers::{PLAIN_UDP_LEN, PlainDatagram};
+use crate::maps::{PORT, SERVING};
+use crate::walk::Bounds;
+
+/// Why the fast way ends.
+pub(crate) enum Stop {
+    /// The request was understood and this is the reason.
+    Because(Reason),
+    /// The frame is none of those that are answered: [`crate::explain`] knows why.
+    NotPlain,
+}
+
+impl From<Reason> for Stop {
+    #[inline(always)]
+    fn from(reason: Reason) -> Self {
+        Self::Because(reason)
+    }
+}
+
+/// Lets datagrams through that hold a plain request to the served port.
+#[inline(always)]
+pub(crate) fn check_plain(datagram: &PlainDatagram) -> Result<(), Stop> {
+    let udp = &datagram.udp;
+    let fits = udp.destination_port() == PORT.load() && udp.len == (PLAIN_UDP_LEN as u16).to_be();
+    match classify(&datagram.payload, datagram.payload.len(), udp.source_port()) {
+        Class::Plain if fits => Ok(()),
+        _ => Err(Stop::NotPlain),
+    }
+}
+
+#[inline(always)]
+pub(crate) fn serving_page() -> Result<*const ServingPage, Reason> {
+    SERVING.get_ptr(0).ok_or(Reason::NoSnapshot)
+}
+
+/// The served addresses. The daemon may be replacing them: any mixture of old and new is one that its
+/// lookup is right for.
+#[inline(always)]
+pub(crate) fn local<'a>(page: *const ServingPage) -> &'a LocalAddresses {
+    // SAFETY: the page is a live map entry.
+    unsafe { &(*page).local }
+}
+
+/// A request to a group of stations, or to an address that is not served, is none of ours.
+#[inline(always)]
+pub(crate) fn check_destination(frame: Bounds, is_local: bool) -> Result<(), Reason> {
+    let station: *mut u8 = frame.at(frame.start)?;
+    // SAFETY: `Bounds::at` gave the pointer.
+    let is_group = unsafe { *station } & 1 != 0;
+    if is_group || !is_local { Err(Reason::NotLocal) } else { Ok(()) }
+}

@@ -1,0 +1,172 @@
+//! The typed configuration. Every field is named after its directive, carries its unit in the name,
+//! and defaults to what chrony does without the directive.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+
+use super::access::AccessRule;
+use super::location::Located;
+use super::source::Source;
+use super::values::{
+    AuthSelectMode, DriftFile, HwTimestamp, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
+    OpenCommand, RateLimit, Xdp,
+};
+
+/// Everything that a configuration says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    // Sources and their selection.
+    /// `server` and `pool` lines, in order.
+    pub sources: Vec<Located<Source>>,
+    /// `sourcedir`: the directories of each line, whose `*.sources` files were read into `sources`.
+    pub sourcedir: Vec<Located<Vec<PathBuf>>>,
+    /// `initstepslew`: the start-up correction.
+    pub initstepslew: Option<InitStepSlew>,
+    /// `authselectmode`: how authenticated and other sources mix.
+    pub authselectmode: AuthSelectMode,
+    /// `maxdistance`: largest root distance of a selectable source, in seconds. Default 3.
+    pub maxdistance_s: f64,
+    /// `maxjitter`: largest jitter of a selectable source, in seconds. Default 1.
+    pub maxjitter_s: f64,
+    /// `minsources`: selectable sources needed before the clock is updated, from 1. Default 1.
+    pub minsources: u32,
+    /// `acquisitionport`: source port of requests; `None`: a new socket and port for each request.
+    pub acquisitionport: Option<u16>,
+    /// `bindacqaddress`: source address of requests over IPv4.
+    pub bindacqaddress_v4: Option<Ipv4Addr>,
+    /// `bindacqaddress`: source address of requests over IPv6.
+    pub bindacqaddress_v6: Option<Ipv6Addr>,
+
+    // The clock.
+    /// `driftfile`: where the clock's frequency is kept between runs.
+    pub driftfile: Option<DriftFile>,
+    /// `makestep`: when to step instead of slewing. `None`: never.
+    pub makestep: Option<MakeStep>,
+    /// `rtcsync`: let the kernel copy the system time to the real-time clock.
+    pub rtcsync: bool,
+    /// `maxupdateskew`: largest estimated error of the frequency that is accepted, in ppm. Default 1000.
+    pub maxupdateskew_ppm: f64,
+    /// `maxslewrate`: largest rate of slewing, in ppm. Default 83333.333.
+    pub maxslewrate_ppm: f64,
+    /// `leapsecmode`: what happens at a leap second.
+    pub leapsecmode: LeapSecMode,
+    /// `leapsectz`: the time zone that lists leap seconds, such as `right/UTC`.
+    pub leapsectz: Option<String>,
+    /// `leapseclist`: the file that lists leap seconds.
+    pub leapseclist: Option<PathBuf>,
+    /// `hwtimestamp`: interfaces with hardware timestamping.
+    pub hwtimestamp: Vec<Located<HwTimestamp>>,
+
+    // Serving.
+    /// `allow` and `deny`, in order. Without any `allow` nobody is served.
+    pub access: Vec<Located<AccessRule>>,
+    /// `port`: the UDP port that is served; 0: do not serve. Default 123.
+    pub port: u16,
+    /// `bindaddress`: the IPv4 address that is served on.
+    pub bindaddress_v4: Option<Ipv4Addr>,
+    /// `bindaddress`: the IPv6 address that is served on.
+    pub bindaddress_v6: Option<Ipv6Addr>,
+    /// `local`: serve the clock as it is when there are no sources.
+    pub local: Option<Local>,
+    /// `ratelimit`: limit of replies to one client.
+    pub ratelimit: Option<RateLimit>,
+    /// `noclientlog` absent: keep a record of clients. Default true.
+    pub clientlog: bool,
+    /// `clientloglimit`: memory for the record of clients, in bytes. Default 524288.
+    pub clientloglimit_bytes: u64,
+    /// `xdp`: interfaces on which requests are answered in the kernel, each at most once.
+    pub xdp: Vec<Located<Xdp>>,
+    /// `serverthreads`: serving threads, 0 (everything on the main thread) to 64. `None`: the daemon decides.
+    pub serverthreads: Option<u8>,
+
+    // Command access.
+    /// `bindcmdaddress`: the Unix socket of commands; `None` when switched off by `/`.
+    pub bindcmdaddress_path: Option<PathBuf>,
+    /// `bindcmdaddress`: the IPv4 address of commands. Default 127.0.0.1.
+    pub bindcmdaddress_v4: Ipv4Addr,
+    /// `bindcmdaddress`: the IPv6 address of commands. Default `::1`.
+    pub bindcmdaddress_v6: Ipv6Addr,
+    /// `cmdport`: the UDP port of commands; 0: none. Default 323.
+    pub cmdport: u16,
+    /// `cmdallow` and `cmddeny`, in order.
+    pub cmd_access: Vec<Located<AccessRule>>,
+    /// `opencommands`: the commands that are answered over UDP.
+    pub opencommands: BTreeSet<OpenCommand>,
+
+    // Files, logs, privileges.
+    /// `keyfile`: symmetric keys.
+    pub keyfile: Option<PathBuf>,
+    /// `log`: the statistics that are written to `logdir`.
+    pub log: BTreeSet<LogFile>,
+    /// `log rawmeasurements`: write also the samples that were rejected.
+    pub log_rawmeasurements: bool,
+    /// `logbanner`: lines between two headings in those files; 0: no headings. Default 32.
+    pub logbanner: u32,
+    /// `logchange`: offsets beyond this go to the system log, in seconds. Default 1.
+    pub logchange_s: f64,
+    /// `logdir`: the directory of those files.
+    pub logdir: Option<PathBuf>,
+    /// `dumpdir`: the directory where measurements are kept between runs.
+    pub dumpdir: Option<PathBuf>,
+    /// `pidfile`: `None` when switched off by `/`. Default [`DEFAULT_PIDFILE`].
+    pub pidfile: Option<PathBuf>,
+    /// `user`: whom to become once privileged steps are done. `None`: stay.
+    pub user: Option<String>,
+}
+
+/// The process id file that is used without a `pidfile` line.
+pub const DEFAULT_PIDFILE: &str = "/run/ntp-xdp/ntp-xdpd.pid";
+/// The Unix socket of commands that is used without a `bindcmdaddress` line, where `chronyc` looks for it.
+pub const DEFAULT_COMMAND_SOCKET: &str = "/run/chrony/chronyd.sock";
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            sourcedir: Vec::new(),
+            initstepslew: None,
+            authselectmode: AuthSelectMode::default(),
+            maxdistance_s: 3.0,
+            maxjitter_s: 1.0,
+            minsources: 1,
+            acquisitionport: None,
+            bindacqaddress_v4: None,
+            bindacqaddress_v6: None,
+            driftfile: None,
+            makestep: None,
+            rtcsync: false,
+            maxupdateskew_ppm: 1000.0,
+            maxslewrate_ppm: 1e6 / 12.0,
+            leapsecmode: LeapSecMode::default(),
+            leapsectz: None,
+            leapseclist: None,
+            hwtimestamp: Vec::new(),
+            access: Vec::new(),
+            port: 123,
+            bindaddress_v4: None,
+            bindaddress_v6: None,
+            local: None,
+            ratelimit: None,
+            clientlog: true,
+            clientloglimit_bytes: 524_288,
+            xdp: Vec::new(),
+            serverthreads: None,
+            bindcmdaddress_path: Some(DEFAULT_COMMAND_SOCKET.into()),
+            bindcmdaddress_v4: Ipv4Addr::LOCALHOST,
+            bindcmdaddress_v6: Ipv6Addr::LOCALHOST,
+            cmdport: 323,
+            cmd_access: Vec::new(),
+            opencommands: OpenCommand::DEFAULT.into(),
+            keyfile: None,
+            log: BTreeSet::new(),
+            log_rawmeasurements: false,
+            logbanner: 32,
+            logchange_s: 1.0,
+            logdir: None,
+            dumpdir: None,
+            pidfile: Some(DEFAULT_PIDFILE.into()),
+            user: None,
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The table of all directives: chrony's and ours, their form, what the daemon does about each, and who reads
+//! its arguments. Building in a feature begins with flipping its row.
+//!
+//! A directive that is not built in is refused ([`NotBuiltIn`]) when the daemon would otherwise seem to do what it
+//! does not: serve other time than promised, on other interfaces, to others, or without the safeguard that was asked
+//! for. One that only tunes, logs or opens something is passed over with a warning ([`NoEffectYet`]).
+
+use super::access::{read_allow, read_cmdallow, read_cmddeny, read_deny};
+use super::config::Config;
+use super::options::Support::{self, Legacy, NoEffectYet, NotBuiltIn, Works};
+use super::source::{read_pool, read_server};
+use super::statement::{ANY, FROM_ZERO, Owner, Read, Statement, Unit};
+use super::{read_interfaces, read_values as read};
+use Action::{Apply, Confdir, Include, Sourcedir, Unread};
+
+/// A directive.
+pub(super) struct Directive {
+    /// Its form, beginning with its name.
+    pub(super) usage: &'static str,
+    /// What the daemon does about it.
+    pub(super) support: Support,
+    /// Whether it holds one value, so that repeating it replaces the first.
+    pub(super) once: bool,
+    /// Who reads its arguments.
+    pub(super) action: Action,
+}
+
+/// How a directive's arguments are read.
+#[derive(Clone, Copy)]
+pub(super) enum Action {
+    /// Into the configuration.
+    Apply(for<'a> fn(&mut Config, &mut Statement<'a, '_>, Owner<'a>) -> Read<()>),
+    /// Files in place of the line.
+    Include,
+    /// A directory's files in place of the line.
+    Confdir,
+    /// A directory's files, which hold nothing but sources.
+    Sourcedir,
+    /// Not at all, as long as the directive has no effect.
+    Unread,
+}
+
+impl Directive {
+    /// The name.
+    pub(super) fn name(&self) -> &'static str {
+        self.usage.split_once(' ').map_or(self.usage, |(name, _)| name)
+    }
+
+    /// Whether it may stand in a file of sources.
+    pub(super) fn is_source(&self) -> bool {
+        matches!(self.name(), "server" | "pool" | "peer")
+    }
+}
+
+/// Finds a directive by its name, in any case.
+pub(super) fn find(name: &str) -> Option<&'static Directive> {
+    all().find(|directive| directive.name().eq_ignore_ascii_case(name))
+}
+
+/// The names of all directives.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    all().map(Directive::name)
+}
+
+/// The names of the directives that have an effect.
+pub(super) fn names_that_work() -> Vec<&'static str> {
+    all().filter(|directive| directive.support == Works).map(Directive::name).collect()
+}
+
+fn all() -> impl Iterator<Item = &'static Directive> {
+    READ.iter().chain(UNREAD)
+}
+
+/// A directive that holds one value.
+const fn one(
+    usage: &'static str,
+    support: Support,
+    apply: for<'a> fn(&mut Config, &mut Statement<'a, '_>, Owner<'a>) -> Read<()>,
+) -> Directive {
+    Directive { usage, support, once: true, action: Apply(apply) }
+}
+
+/// A directive that adds to a list, or looks after repetition itself.
+const fn many(usage: &'static str, support: Support, action: Action) -> Directive {
+    Directive { usage, support, once: false, action }
+}
+
+/// A directive without an effect.
+const fn unread(usage: &'static str, support: Support) -> Directive {
+    Directive { usage, support, once: false, action: Unread }
+}
+
+/// The directives whose arguments are read.
+const READ: &[Directive] = &[
+    // Sources.
+    many("server HOST [OPTION]...", Works, Apply(read_server)),
+    many("pool NAME [OPTION]...", Works, Apply(read_pool)),
+    many("sourcedir DIRECTORY...", Works, Sourcedir),
+    one("initstepslew THRESHOLD [HOST]...", NoEffectYet, read::initstepslew),
+    one("authselectmode require|prefer|mix|ignore", Works, read::authselectmode),
+    one("acquisitionport PORT", Works, |c, s, o| {
+        s.integer(o, 0..=65535).map(|v| c.acquisitionport = Some(v))
+    }),
+    many("bindacqaddress ADDRESS", NoEffectYet, Apply(read::bindacqaddress)),
+    one("maxdistance SECONDS", Works, |c, s, o| {
+        s.number(o, Unit::Seconds, FROM_ZERO).map(|v| c.maxdistance_s = v)
+    }),
+    one("maxjitter SECONDS", Works, |c, s, o| {
+        s.number(o, Unit::Seconds, FROM_ZERO).map(|v| c.maxjitter_s = v)
+    }),
+    one("minsources COUNT", Works, |c, s, o| {
+        s.integer(o, 1..=i32::MAX.cast_unsigned()).map(|v| c.minsources = v)
+    }),
+    // The clock.
+    one("driftfile PATH [interval SECONDS]", Works, read::driftfile),
+    one("makestep THRESHOLD LIMIT", Works, read::makestep),
+    one("rtcsync", Works, |c, _, _| {
+        c.rtcsync = true;
+        Ok(())
+    }),
+    one("maxupdateskew PPM", Works, |c, s, o| {
+        s.number(o, Unit::Ppm, FROM_ZERO).map(|v| c.maxupdateskew_ppm = v)
+    }),
+    one("maxslewrate PPM", Works, |c, s, o| {
+        s.number(o, Unit::Ppm, FROM_ZERO).map(|v| c.maxslewrate_ppm = v)
+    }),
+    one("leapsecmode system|step|slew|ignore", Works, read::leapsecmode),
+    one("leapsectz TIMEZONE", NoEffectYet, |c, s, o| {
+        s.word(o, "a time zone such as right/UTC").map(|v| c.leapsectz = Some(v.text.into()))
+    }),
+    one("leapseclist FILE", NoEffectYet, |c, s, o| {
+        s.word(o, "a file").map(|v| c.leapseclist = Some(v.text.into()))
+    }),
+    many("hwtimestamp INTERFACE [OPTION]...", NoEffectYet, Apply(read_interfaces::hwtimestamp)),
+    // Serving.
+    many("allow [all] [NETWORK]", Works, Apply(read_allow)),
+    many("deny [all] [NETWORK]", Works, Apply(read_deny)),
+    one("port PORT", Works, |c, s, o| s.integer(o, 0..=65535).map(|v| c.port = v)),
+    many("bindaddress ADDRESS", Works, Apply(read::bindaddress)),
+    one("local [OPTION]...", Works, read::local),
+    one("ratelimit [OPTION]...", NoEffectYet, read::ratelimit),
+    one("noclientlog", NoEffectYet, read::noclientlog),
+    one("clientloglimit BYTES", NoEffectYet, |c, s, o| {
+        s.integer(o, 0..=u64::MAX).map(|v| c.clientloglimit_bytes = v)
+    }),
+    many(
+        "xdp INTERFACE [mode auto|native|generic] [holdover SECONDS]",
+        Works,
+        Apply(read_interfaces::xdp),
+    ),
+    many("serverthreads COUNT", Works, Apply(read_interfaces::serverthreads)),
+    // Command access.
+    many("bindcmdaddress ADDRESS|PATH", NoEffectYet, Apply(read::bindcmdaddress)),
+    one("cmdport PORT", NoEffectYet, |c, s, o| s.integer(o, 0..=65535).map(|v| c.cmdport = v)),
+    many("cmdallow [all] [NETWORK]", NoEffectYet, Apply(read_cmdallow)),
+    many("cmddeny [all] [NETWORK]", NoEffectYet, Apply(read_cmddeny)),
+    one("opencommands [COMMAND]...", NoEffectYet, read::opencommands),
+    // Files, logs, privileges.
+    many("include PATTERN", Works, Include),
+    many("confdir DIRECTORY...", Works, Confdir),
+    one("keyfile FILE", NoEffectYet, |c, s, o| {
+        s.word(o, "a file").map(|v| c.keyfile = Some(v.text.into()))
+    }),
+    many("log [KIND]...", NoEffectYet, Apply(read::log)),
+    one("logbanner LINES", NoEffectYet, |c, s, o| {
+        s.integer(o, 0..=i32::MAX.cast_unsigned()).map(|v| c.logbanner = v)
+    }),
+    one("logchange SECONDS", Works, |c, s, o| {
+        s.number(o, Unit::Seconds, ANY).map(|v| c.logchange_s = v)
+    }),
+    one("logdir DIRECTORY", Works, |c, s, o| {
+        s.word(o, "a directory").map(|v| c.logdir = Some(v.text.into()))
+    }),
+    one("dumpdir DIRECTORY", NoEffectYet, |c, s, o| {
+        s.word(o, "a directory").map(|v| c.dumpdir = Some(v.text.into()))
+    }),
+    one("pidfile FILE", Works, |c, s, o| {
+        s.word(o, "a file, or / for none").map(|v| c.pidfile = read::path_unless_root(v.text))
+    }),
+    one("user NAME", NoEffectYet, |c, s, o| {
+        s.word(o, "a user's name").map(|v| c.user = Some(v.text.into()))
+    }),
+];
+
+/// The directives whose arguments are not read.
+const UNREAD: &[Directive] = &[
+    // Time would come from elsewhere, or be other than was asked for.
+    unread("refclock DRIVER PARAMETER [OPTION]...", NotBuiltIn),
+    unread("peer HOST [OPTION]...", NotBuiltIn),
+    unread("smoothtime MAXFREQ MAXWANDER [leaponly]", NotBuiltIn),
+    unread("tempcomp FILE INTERVAL ...", NotBuiltIn),
+    unread("maxclockerror PPM", NotBuiltIn),
+    unread("maxstratum STRATUM", NotBuiltIn),
+    unread("minstratum STRATUM", NotBuiltIn),
+    // A safeguard would be missing.
+    unread("maxchange OFFSET START IGNORE", NotBuiltIn),
+    unread("maxdrift PPM", NotBuiltIn),
+    unread("binddevice INTERFACE", NotBuiltIn),
+    unread("bindacqdevice INTERFACE", NotBuiltIn),
+    unread("bindcmddevice INTERFACE", NotBuiltIn),
+    // Clients would look for a service that is not there.
+    unread("ntsserverkey FILE", NotBuiltIn),
+    unread("ntsservercert FILE", NotBuiltIn),
+    unread("ptpport PORT", NotBuiltIn),
+    unread("metricsaddress ADDRESS:PORT", NotBuiltIn),
+    // Tuning, and trimmings of what is refused above.
+    unread("manual", NoEffectYet),
+    unread("cmdratelimit [OPTION]...", NoEffectYet),
+    unread("clockprecision SECONDS", NoEffectYet),
+    unread("combinelimit LIMIT", NoEffectYet),
+    unread("corrtimeratio RATIO", NoEffectYet),
+    unread("dscp POINT", NoEffectYet),
+    unread("fallbackdrift MIN MAX", NoEffectYet),
+    unread("hwtstimeout SECONDS", NoEffectYet),
+    unread("maxsamples SAMPLES", NoEffectYet),
+    unread("minsamples SAMPLES", NoEffectYet),
+    unread("maxtxbuffers COUNT", NoEffectYet),
+    unread("reselectdist SECONDS", NoEffectYet),
+    unread("stratumweight SECONDS", NoEffectYet),
+    unread("refresh SECONDS", NoEffectYet),
+    unread("lock_all", NoEffectYet),
+    unread("sched_priority PRIORITY", NoEffectYet),
+    unread("ptpdomain DOMAIN", NoEffectYet),
+    unread("ntsport PORT", NoEffectYet),
+    unread("ntsprocesses COUNT", NoEffectYet),
+    unread("maxntsconnections COUNT", NoEffectYet),
+    unread("ntsaeads ID...", NoEffectYet),
+    unread("ntsratelimit [OPTION]...", NoEffectYet),
+    unread("ntsrotate SECONDS", NoEffectYet),
+    unread("ntsdumpdir DIRECTORY", NoEffectYet),
+    unread("ntscachedir DIRECTORY", NoEffectYet),
+    unread("ntsntpserver HOST", NoEffectYet),
+    unread("ntstrustedcerts [SET] FILE|DIRECTORY", NoEffectYet),
+    unread("nosystemcert", NoEffectYet),
+    unread("nocerttimecheck LIMIT", NoEffectYet),
+    unread("ntsrefresh SECONDS", NoEffectYet),
+    // Of the past.
+    unread("broadcast INTERVAL ADDRESS [PORT]", Legacy),
+    unread("ntpsigndsocket DIRECTORY", Legacy),
+    unread("mailonchange ADDRESS THRESHOLD", Legacy),
+    unread("hwclockfile FILE", Legacy),
+    unread("rtcautotrim THRESHOLD", Legacy),
+    unread("rtcdevice DEVICE", Legacy),
+    unread("rtcfile FILE", Legacy),
+    unread("rtconutc", Legacy),
+    unread("dumponexit", Legacy),
+    unread("commandkey", Legacy),
+    unread("generatecommandkey", Legacy),
+    unread("linux_freq_scale", Legacy),
+    unread("linux_hz", Legacy),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_directive_is_named_once() {
+        let mut names: Vec<_> = names().collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        // chrony's 45 + 42 + 13, and `xdp`, `serverthreads`, `metricsaddress`.
+        assert_eq!(count, 103);
+    }
+
+    #[test]
+    fn nothing_that_works_is_left_unread() {
+        for directive in all() {
+            let unread = matches!(directive.action, Unread);
+            assert!(!(unread && directive.support == Works), "{}", directive.usage);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! chrony.conf: text in, typed values with their places out. Nothing here reads a file, resolves a name or
+//! knows an interface; whatever cannot be honoured is reported, never passed over in silence.
+//!
+//! - A directive or option that is unknown, misspelt, malformed or out of range is an error, and all errors of
+//!   a configuration are reported together.
+//! - What is known but not built in yet is an error where leaving it out could mislead or endanger anyone
+//!   (authentication, say), else a warning. The tables of `directive` and `source_options` say which.
+//! - A directive that holds one value may be repeated, as in chrony: the last one counts, and a warning says so.
+
+mod access;
+mod config;
+mod directive;
+mod error;
+mod lexer;
+mod location;
+mod options;
+mod read_interfaces;
+mod read_values;
+mod reader;
+mod render;
+mod source;
+mod source_options;
+mod statement;
+mod suggest;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use access::{AccessRule, AccessTarget, Verdict};
+pub use config::{Config, DEFAULT_COMMAND_SOCKET, DEFAULT_PIDFILE};
+pub use error::{Diagnostic, Errors, Problem, Severity, Subject};
+pub use location::{Located, Location};
+pub use reader::{FileError, Files, NoFiles, TextFile};
+pub use source::{ExtensionField, Family, Host, Source, SourceKind, SourceOptions};
+pub use values::{
+    AuthSelectMode, DriftFile, HwTimestamp, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
+    OpenCommand, RateLimit, RxFilter, StepLimit, Xdp, XdpMode,
+};
+
+/// The name of the file that directives on the command line are said to be in.
+pub const COMMAND_LINE: &str = "<command line>";
+
+/// A configuration that can be used.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parsed {
+    /// What it says.
+    pub config: Config,
+    /// What its author should know, in the order of the text.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads the text of one file that includes no other.
+///
+/// # Errors
+/// Everything that is wrong in it; `include`, `confdir` and `sourcedir` lines are.
+pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Errors> {
+    parse_with(file_name, text, &mut NoFiles)
+}
+
+/// Reads the text of a file and of the files that it includes, which `files` provides.
+///
+/// # Errors
+/// Everything that is wrong in any of them.
+pub fn parse_with(file_name: &str, text: &str, files: &mut dyn Files) -> Result<Parsed, Errors> {
+    let mut reader = reader::Reader::new(files);
+    reader.read_file(file_name, text);
+    reader.finish()
+}
+
+/// Reads directives from the command line: each argument is a line of a file called [`COMMAND_LINE`].
+///
+/// # Errors
+/// Everything that is wrong in them and in the files that they include.
+pub fn parse_arguments<S: AsRef<str>>(
+    arguments: impl IntoIterator<Item = S>,
+    files: &mut dyn Files,
+) -> Result<Parsed, Errors> {
+    let mut reader = reader::Reader::new(files);
+    for (number, argument) in (1..).zip(arguments) {
+        reader.read_argument(number, argument.as_ref());
+    }
+    reader.finish()
+}

@@ -1,0 +1,135 @@
+//! Readers of the directives about network interfaces and threads: `hwtimestamp`, `xdp`, `serverthreads`.
+
+use std::ops::RangeInclusive;
+
+use super::config::Config;
+use super::error::{Problem, Subject};
+use super::options::Kind::{Flag, Value};
+use super::options::Support::Works;
+use super::options::{OptionEntry, option, read_options};
+use super::statement::{ANY, FROM_ZERO, Owner, Read, Statement, Unit};
+use super::values::{HwTimestamp, RxFilter, Xdp, XdpMode};
+
+pub(super) fn hwtimestamp<'a>(
+    c: &mut Config,
+    s: &mut Statement<'a, '_>,
+    owner: Owner<'a>,
+) -> Read<()> {
+    struct Written {
+        entry: HwTimestamp,
+        maxpoll_log2: Option<i8>,
+    }
+    const POLL: RangeInclusive<i8> = -6..=20;
+    const OPTIONS: &[OptionEntry<Written>] = &[
+        option(
+            "minpoll",
+            Works,
+            Value(|w, s, o| s.integer(o, POLL).map(|v| w.entry.minpoll_log2 = v)),
+        ),
+        option(
+            "maxpoll",
+            Works,
+            Value(|w, s, o| s.integer(o, POLL).map(|v| w.maxpoll_log2 = Some(v))),
+        ),
+        option(
+            "minsamples",
+            Works,
+            Value(|w, s, o| s.integer(o, 0..=u32::MAX).map(|v| w.entry.minsamples = v)),
+        ),
+        option(
+            "maxsamples",
+            Works,
+            Value(|w, s, o| s.integer(o, 0..=u32::MAX).map(|v| w.entry.maxsamples = v)),
+        ),
+        option(
+            "precision",
+            Works,
+            Value(|w, s, o| s.number(o, Unit::Seconds, FROM_ZERO).map(|v| w.entry.precision_s = v)),
+        ),
+        option(
+            "txcomp",
+            Works,
+            Value(|w, s, o| s.number(o, Unit::Seconds, ANY).map(|v| w.entry.txcomp_s = v)),
+        ),
+        option(
+            "rxcomp",
+            Works,
+            Value(|w, s, o| s.number(o, Unit::Seconds, ANY).map(|v| w.entry.rxcomp_s = v)),
+        ),
+        option("nocrossts", Works, Flag(|w| w.entry.nocrossts = true)),
+        option(
+            "rxfilter",
+            Works,
+            Value(|w, s, o| {
+                let filters = &[
+                    ("none", RxFilter::None),
+                    ("ntp", RxFilter::Ntp),
+                    ("ptp", RxFilter::Ptp),
+                    ("all", RxFilter::All),
+                ];
+                s.choice(o, filters).map(|v| w.entry.rxfilter = Some(v))
+            }),
+        ),
+    ];
+    let interface = s.word(owner.part("interface"), "an interface, or *")?;
+    let entry = HwTimestamp::new(interface.text);
+    let mut written = Written { entry, maxpoll_log2: None };
+    read_options(s, owner.subject.name, OPTIONS, &mut written)?;
+    let Written { mut entry, maxpoll_log2 } = written;
+    entry.maxpoll_log2 = maxpoll_log2.unwrap_or(entry.minpoll_log2 + 1);
+    c.hwtimestamp.push(s.locate(entry, owner.word));
+    Ok(())
+}
+
+pub(super) fn xdp<'a>(c: &mut Config, s: &mut Statement<'a, '_>, owner: Owner<'a>) -> Read<()> {
+    const OPTIONS: &[OptionEntry<Xdp>] = &[
+        option(
+            "mode",
+            Works,
+            Value(|x, s, o| {
+                let modes = &[
+                    ("auto", XdpMode::Auto),
+                    ("native", XdpMode::Native),
+                    ("generic", XdpMode::Generic),
+                ];
+                s.choice(o, modes).map(|v| x.mode = v)
+            }),
+        ),
+        option("holdover", Works, Value(|x, s, o| s.integer(o, 0..=60).map(|v| x.holdover_s = v))),
+    ];
+    let expected = "an interface's name (1 to 15 characters, no / or :)";
+    let place = s.peek().unwrap_or(owner.word);
+    let interface = s.value(owner.part("interface"), expected, interface_name);
+    let mut xdp = Xdp { interface: String::new(), mode: XdpMode::default(), holdover_s: 0 };
+    let options = read_options(s, owner.subject.name, OPTIONS, &mut xdp);
+    xdp.interface = interface?;
+    options?;
+    if let Some(earlier) = c.xdp.iter().find(|earlier| earlier.value.interface == xdp.interface) {
+        let subject = Subject { name: "xdp", part: Some("interface") };
+        let first = Some(earlier.at.clone());
+        return Err(s.report(place, Problem::Duplicate { subject, first }));
+    }
+    c.xdp.push(s.locate(xdp, place));
+    Ok(())
+}
+
+pub(super) fn serverthreads<'a>(
+    c: &mut Config,
+    s: &mut Statement<'a, '_>,
+    owner: Owner<'a>,
+) -> Read<()> {
+    c.serverthreads = Some(s.integer(owner, 0..=64)?);
+    match s.say_once("serverthreads", owner.word) {
+        None => Ok(()),
+        first => Err(s.report(owner.word, Problem::Duplicate { subject: owner.subject, first })),
+    }
+}
+
+/// What the kernel accepts as the name of a network interface.
+fn interface_name(text: &str) -> Option<String> {
+    const IFNAMSIZ: usize = 16;
+    let is_name = text.len() < IFNAMSIZ
+        && !matches!(text, "" | "." | "..")
+        && !text.contains(['/', ':', '\0']);
+    is_name.then(|| text.to_owned())
+}

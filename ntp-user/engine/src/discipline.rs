@@ -1,0 +1,407 @@
+//! Steers the clock after an estimate: at once by a step, or by running it a little faster or slower for a
+//! while. It knows neither sources nor packets.
+//!
+//! Invariant: true time is estimated at the steered clock plus [`Discipline::remaining_s`], at every instant
+//! and whatever the clock can be made to do. Steering moves the one into the other and changes their sum by
+//! nothing; only a new estimate does.
+
+use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
+
+use crate::conf::{MakeStep, StepLimit};
+use crate::estimate::{Estimate, KnownFrequency, SKEW_DEVIATIONS};
+use crate::sample::ClockChange;
+use crate::seams::Now;
+use crate::seconds;
+use crate::settings::EngineConfig;
+
+/// Largest frequency correction, seconds a second: what the kernel's clock can do.
+const MAX_FREQUENCY: f64 = 0.1;
+/// Standard deviation of a frequency that nothing is known of, seconds a second.
+const UNKNOWN_DEVIATION: f64 = 5e-4;
+/// Least standard deviation of a frequency off a drift file: machines start at another temperature.
+const STORED_DEVIATION: f64 = 5e-7;
+/// Shortest slew, seconds.
+const SHORTEST_SLEW_S: f64 = 1.0;
+/// Corrections below this are not worth a slew, seconds.
+const NEGLIGIBLE_S: f64 = 1e-8;
+/// A correction that would be slewed for longer than this is told of, seconds.
+const LONG_SLEW_S: f64 = 3600.0;
+/// Part of the mean square of offsets that the latest one makes up.
+const MEAN_SQUARE_GAIN: f64 = 0.1;
+
+/// What is to be done to the clock, in this order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Orders {
+    /// To be added at once.
+    pub(crate) step: Option<NtpDuration>,
+    /// The frequency correction to be set.
+    pub(crate) frequency: f64,
+}
+
+/// Offsets at updates, for reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Offsets {
+    pub(crate) updates: u64,
+    pub(crate) last_s: f64,
+    mean_square: f64,
+}
+
+impl Offsets {
+    pub(crate) fn rms_s(&self) -> f64 {
+        self.mean_square.sqrt()
+    }
+
+    fn add(&mut self, offset_s: f64) {
+        let gain = if self.updates == 0 { 1.0 } else { MEAN_SQUARE_GAIN };
+        self.updates += 1;
+        self.last_s = offset_s;
+        self.mean_square += gain * (offset_s.powi(2) - self.mean_square);
+    }
+}
+
+/// The state of the clock.
+#[derive(Clone, Debug)]
+pub(crate) struct Discipline {
+    makestep: Option<MakeStep>,
+    max_slew_rate: f64,
+    max_update_skew: f64,
+    log_change_s: f64,
+    /// The correction that makes the clock run true.
+    base: f64,
+    /// Its standard deviation.
+    deviation: f64,
+    /// The correction in force: another one while slewing.
+    in_force: f64,
+    /// What true time was ahead of the clock when the clock read `as_of`, seconds.
+    ahead_s: f64,
+    as_of: NtpTimestamp,
+    slewing: bool,
+    /// When the slew in progress is over.
+    slew_ends: Option<MonoNs>,
+    stepping: bool,
+    offsets: Offsets,
+    long_slew_told: bool,
+}
+
+impl Discipline {
+    /// Takes over a clock whose frequency correction is not known yet.
+    pub(crate) fn new(config: &EngineConfig, now: &Now) -> Self {
+        Self {
+            makestep: config.makestep,
+            max_slew_rate: config.max_slew_rate,
+            max_update_skew: config.max_update_skew,
+            log_change_s: config.log_change_s,
+            base: 0.0,
+            deviation: UNKNOWN_DEVIATION,
+            in_force: 0.0,
+            ahead_s: 0.0,
+            as_of: now.time,
+            slewing: false,
+            slew_ends: None,
+            stepping: false,
+            offsets: Offsets::default(),
+            long_slew_told: false,
+        }
+    }
+
+    /// Begins with the correction `in_force`, and with what is stored: how much faster than true time the
+    /// clock runs by itself and a bound of that, seconds a second. Gives the correction to be set.
+    pub(crate) fn start(&mut self, in_force: f64, stored: Option<(f64, f64)>) -> f64 {
+        self.in_force = in_force;
+        self.base = in_force.clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
+        if let Some((error, skew)) = stored {
+            self.base = (1.0 / (1.0 + error) - 1.0).clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
+            self.deviation = (skew / SKEW_DEVIATIONS).clamp(STORED_DEVIATION, UNKNOWN_DEVIATION);
+        }
+        self.base
+    }
+
+    /// Takes an estimate made at `time`. `interval_s` is the time to the next one.
+    pub(crate) fn update(
+        &mut self,
+        estimate: &Estimate,
+        time: NtpTimestamp,
+        interval_s: f64,
+    ) -> Orders {
+        if SKEW_DEVIATIONS * estimate.slope_deviation <= self.max_update_skew {
+            let base = (1.0 + self.in_force) * (1.0 + estimate.slope) - 1.0;
+            self.base = base.clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
+            self.deviation = estimate.slope_deviation;
+        }
+        self.ahead_s = estimate.offset_s;
+        self.as_of = time;
+        let may_step = self.may_step();
+        self.offsets.add(estimate.offset_s);
+        if estimate.offset_s.abs() > self.log_change_s {
+            let offset_s = estimate.offset_s;
+            tracing::warn!(offset_s, "System clock wrong by {offset_s:.6} seconds");
+        }
+        if may_step {
+            self.stepping = true;
+            self.slewing = false;
+            let step = Some(seconds::duration(estimate.offset_s));
+            return Orders { step, frequency: self.base };
+        }
+        self.tell_of_long_slew();
+        let duration_s = self.slew_duration_s(estimate, interval_s);
+        Orders { step: None, frequency: self.slew(duration_s) }
+    }
+
+    /// The rule of `makestep`: beyond the threshold, and within the first updates.
+    fn may_step(&self) -> bool {
+        self.makestep.is_some_and(|rule| {
+            let allowed = match rule.limit {
+                StepLimit::Updates(limit) => self.offsets.updates < u64::from(limit),
+                StepLimit::Unlimited => true,
+            };
+            allowed && self.ahead_s.abs() > rule.threshold_s
+        })
+    }
+
+    /// How long to slew: so slowly that the clock's rate is off by no more than the error of its frequency
+    /// anyway, and at most until the estimate after next; but the faster, the more certain it is that
+    /// there is an error at all.
+    fn slew_duration_s(&self, estimate: &Estimate, interval_s: f64) -> f64 {
+        let error_s = self.ahead_s.abs();
+        let gentle_s = error_s / (SKEW_DEVIATIONS * self.deviation);
+        let certain_s = 1.5 * interval_s * estimate.offset_deviation_s / error_s;
+        gentle_s.min(2.0 * interval_s).min(certain_s)
+    }
+
+    /// The frequency that does away with the remaining correction in `duration_s`, or as fast as allowed.
+    fn slew(&mut self, duration_s: f64) -> f64 {
+        self.slewing = self.ahead_s.abs() > NEGLIGIBLE_S;
+        if !self.slewing {
+            return self.base;
+        }
+        let rate = self.ahead_s / duration_s.max(SHORTEST_SLEW_S);
+        let rate = rate.clamp(-self.max_slew_rate, self.max_slew_rate);
+        (1.0 + self.base) * (1.0 + rate) - 1.0
+    }
+
+    fn tell_of_long_slew(&mut self) {
+        let duration_s = self.ahead_s.abs() / self.max_slew_rate;
+        if duration_s <= LONG_SLEW_S {
+            self.long_slew_told = false;
+        } else if !self.long_slew_told {
+            self.long_slew_told = true;
+            let (offset_s, hours) = (self.ahead_s, duration_s / 3600.0);
+            let rule = match self.makestep {
+                None => "there is no makestep directive: add `makestep 1 3`, then",
+                Some(_) => "the updates that makestep allows to step are used up:",
+            };
+            tracing::warn!(
+                offset_s,
+                hours,
+                "System clock is {offset_s:.3} seconds off and slewing it would take {hours:.1} hours, \
+                 but {rule} run `systemctl restart ntp-xdpd` to have it stepped"
+            );
+        }
+    }
+
+    /// Takes note that the clock was changed, by our order or not: `step_s` was added, and `in_force` is its
+    /// correction now. The second value is whether the step was ours.
+    pub(crate) fn clock_changed(
+        &mut self,
+        step: NtpDuration,
+        in_force: f64,
+        now: &Now,
+    ) -> (ClockChange, bool) {
+        let (at, step_s) = (now.time - step, seconds::of(step));
+        let rate = (1.0 + in_force) / (1.0 + self.in_force) - 1.0;
+        self.ahead_s = self.remaining_s(at) - step_s;
+        self.as_of = now.time;
+        self.in_force = in_force;
+        self.slew_ends = self.slew_end(now);
+        let ours = std::mem::take(&mut self.stepping) || step == NtpDuration::ZERO;
+        if ours && step != NtpDuration::ZERO {
+            tracing::warn!(step_s, "System clock was stepped by {step_s:.6} seconds");
+        }
+        (ClockChange { at, step_s, rate }, ours)
+    }
+
+    /// Gives up the slew in progress, but not the correction. Gives the frequency to be set.
+    pub(crate) fn forget_slew(&mut self) -> f64 {
+        self.slewing = false;
+        self.base
+    }
+
+    /// Gives up the remaining correction: nothing is known of true time any more. Gives the frequency to be
+    /// set.
+    pub(crate) fn forget(&mut self, now: &Now) -> f64 {
+        self.ahead_s = 0.0;
+        self.as_of = now.time;
+        self.slew_ends = None;
+        self.forget_slew()
+    }
+
+    /// The frequency to be set when a slew is over.
+    pub(crate) fn timer(&mut self, now: &Now) -> Option<f64> {
+        self.slew_ends.filter(|&end| end <= now.mono)?;
+        self.ahead_s = self.remaining_s(now.time);
+        self.as_of = now.time;
+        // A timer is late by a little, and the slew went too far by that: the rest is a slew of its own.
+        Some(self.slew(SHORTEST_SLEW_S))
+    }
+
+    /// When the slew in progress is over.
+    pub(crate) fn deadline(&self) -> Option<MonoNs> {
+        self.slew_ends
+    }
+
+    /// When the remaining correction is used up as the clock runs now: never, when it can't be steered.
+    fn slew_end(&self, now: &Now) -> Option<MonoNs> {
+        let left_s = self.ahead_s / (1.0 - self.served_rate()) / now.rate;
+        (self.slewing && left_s >= 0.0 && left_s.is_finite())
+            .then(|| seconds::after(now.mono, left_s))
+    }
+
+    /// What true time is ahead of the steered clock at `time`, seconds.
+    pub(crate) fn remaining_s(&self, time: NtpTimestamp) -> f64 {
+        self.ahead_s + (self.served_rate() - 1.0) * seconds::of(time.since(self.as_of))
+    }
+
+    /// Seconds of estimated true time to a second of the steered clock.
+    pub(crate) fn served_rate(&self) -> f64 {
+        (1.0 + self.base) / (1.0 + self.in_force)
+    }
+
+    /// The frequency correction in force, seconds a second.
+    pub(crate) fn in_force(&self) -> f64 {
+        self.in_force
+    }
+
+    /// How much faster than true time the clock runs by itself, seconds a second.
+    pub(crate) fn clock_error(&self) -> f64 {
+        1.0 / (1.0 + self.base) - 1.0
+    }
+
+    /// Bound of the error of the frequency, seconds a second.
+    pub(crate) fn skew(&self) -> f64 {
+        SKEW_DEVIATIONS * self.deviation
+    }
+
+    /// What is known of the frequency, for those who begin to measure.
+    pub(crate) fn known_frequency(&self, time: NtpTimestamp) -> KnownFrequency {
+        KnownFrequency { correction: self.base, deviation: self.deviation, at: time }
+    }
+
+    /// The offsets so far.
+    pub(crate) fn offsets(&self) -> &Offsets {
+        &self.offsets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::Config;
+    use proptest::prelude::*;
+
+    fn at(seconds: f64) -> Now {
+        let nanoseconds = MonoNs(1 << 40);
+        let time = NtpTimestamp::from_bits(4_000_000_000 << 32) + seconds::duration(seconds);
+        Now { mono: seconds::after(nanoseconds, seconds), time, rate: 1.0 }
+    }
+
+    fn discipline(makestep: Option<MakeStep>) -> Discipline {
+        let config = Config { makestep, ..Config::default() };
+        let mut discipline = Discipline::new(&EngineConfig::from_config(&config), &at(0.0));
+        discipline.start(0.0, None);
+        discipline
+    }
+
+    fn estimate(offset_s: f64, slope: f64) -> Estimate {
+        Estimate { offset_s, offset_deviation_s: 1e-5, slope, slope_deviation: 1e-8 }
+    }
+
+    #[test]
+    fn steps_are_ordered_as_makestep_allows_them() {
+        let rule = |threshold_s, limit| Some(MakeStep { threshold_s, limit });
+        let cases = [
+            (None, [9.0, 9.0, 9.0], [false, false, false]),
+            (rule(1.0, StepLimit::Updates(2)), [9.0, -9.0, 9.0], [true, true, false]),
+            (rule(1.0, StepLimit::Updates(2)), [0.9, -0.9, 9.0], [false, false, false]),
+            (rule(1.0, StepLimit::Updates(0)), [9.0, 9.0, 9.0], [false, false, false]),
+            (rule(1.0, StepLimit::Unlimited), [0.9, -9.0, 9.0], [false, true, true]),
+            (rule(0.0, StepLimit::Updates(1)), [1e-9, 9.0, 9.0], [true, false, false]),
+        ];
+        for (makestep, offsets, expected) in cases {
+            let mut discipline = discipline(makestep);
+            let steps = offsets.map(|offset_s| {
+                discipline.update(&estimate(offset_s, 0.0), at(0.0).time, 64.0).step.is_some()
+            });
+            assert_eq!(steps, expected, "{makestep:?} {offsets:?}");
+        }
+    }
+
+    #[test]
+    fn slew_ends_at_its_deadline_on_the_base_frequency() {
+        let mut discipline = discipline(None);
+        let orders = discipline.update(&estimate(0.01, 20e-6), at(0.0).time, 64.0);
+        assert!(orders.frequency > 20e-6 && orders.step.is_none());
+        discipline.clock_changed(NtpDuration::ZERO, orders.frequency, &at(0.0));
+        let mono = discipline.deadline().unwrap();
+        let end = Now { mono, ..at(seconds::between(at(0.0).mono, mono)) };
+        assert!(discipline.remaining_s(end.time).abs() < NEGLIGIBLE_S);
+        assert_eq!(discipline.timer(&Now { mono: MonoNs(end.mono.0 - 1), ..end }), None);
+        let base = discipline.timer(&end).unwrap();
+        assert!((base - 20e-6).abs() < 1e-12, "{base}");
+        discipline.clock_changed(NtpDuration::ZERO, base, &end);
+        assert_eq!(discipline.deadline(), None);
+    }
+
+    #[test]
+    fn what_a_late_timer_slews_too_much_is_slewed_back() {
+        let mut discipline = discipline(None);
+        let orders = discipline.update(&estimate(5.0, 0.0), at(0.0).time, 64.0);
+        discipline.clock_changed(NtpDuration::ZERO, orders.frequency, &at(0.0));
+        let end_s = seconds::between(at(0.0).mono, discipline.deadline().unwrap());
+        let late = at(end_s + 1e-3);
+        let back = discipline.timer(&late).unwrap();
+        assert!((back + 83e-6).abs() < 10e-6, "{back}");
+        discipline.clock_changed(NtpDuration::ZERO, back, &late);
+        assert!(discipline.deadline().is_some_and(|end| end.since(late.mono) < 2_000_000_000));
+    }
+
+    #[test]
+    fn slew_is_not_faster_than_allowed() {
+        for offset_s in [-100.0, 100.0] {
+            let orders = discipline(None).update(&estimate(offset_s, 0.0), at(0.0).time, 64.0);
+            assert!((orders.frequency.abs() - 1.0 / 12.0).abs() < 1e-9, "{orders:?}");
+        }
+    }
+
+    #[test]
+    fn frequency_that_is_too_uncertain_is_not_taken_over() {
+        let mut discipline = discipline(None);
+        let vague = Estimate { slope_deviation: 6e-4, ..estimate(0.0, 3e-4) };
+        discipline.update(&vague, at(0.0).time, 64.0);
+        assert!(discipline.clock_error().abs() < 1e-15);
+        discipline.update(&estimate(0.0, 3e-4), at(0.0).time, 64.0);
+        assert!((discipline.clock_error() + 3e-4).abs() < 1e-6);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_clock_does_true_time_stays_where_it_was_estimated(
+            offset_s in -5.0f64..5.0,
+            slope in -1e-4f64..1e-4,
+            changes in proptest::collection::vec((0.0f64..100.0, -0.05f64..0.05, -2.0f64..2.0), 1..20),
+        ) {
+            let mut discipline = discipline(None);
+            discipline.update(&estimate(offset_s, slope), at(0.0).time, 64.0);
+            // True time runs at one rate; the clock at any.
+            let (mut clock_s, mut true_s, mut in_force) = (0.0, offset_s, 0.0);
+            for (elapsed_s, frequency, step_s) in changes {
+                clock_s += elapsed_s;
+                true_s += elapsed_s * (1.0 + slope) / (1.0 + in_force);
+                let estimated_s = clock_s + discipline.remaining_s(at(clock_s).time);
+                prop_assert!((estimated_s - true_s).abs() < 1e-7, "{}", estimated_s - true_s);
+                clock_s += step_s;
+                in_force = frequency;
+                discipline.clock_changed(seconds::duration(step_s), frequency, &at(clock_s));
+            }
+        }
+    }
+}

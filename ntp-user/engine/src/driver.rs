@@ -1,0 +1,258 @@
+//! Runs the engine on real or virtual clocks and sockets: carries out its actions through the seams and
+//! tells it what came of them. Time is read by [`Clock::now`] alone.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ntp_common::time::{MonoNs, NtpDuration};
+use rand::Rng;
+
+use crate::engine::{Drift, Engine};
+use crate::seams::{
+    Action, Clock, ClockError, DriftStore, Event, Now, RefMap, RequestId, Resolver, SourceId,
+    Stamped, Transport,
+};
+use crate::settings::EngineConfig;
+
+/// Disagreement of two clocks that is taken for a step by somebody else when nobody told of one,
+/// nanoseconds: more than a reading of both clocks can be interrupted for unnoticed.
+const UNTOLD_STEP_NS: i64 = 1_000_000;
+
+/// The same when the kernel has told of a step.
+const TOLD_STEP_NS: i64 = 10_000;
+
+/// The world as the engine sees it.
+#[derive(Debug)]
+pub struct Seams<C, T, M, S, D> {
+    /// The clock that is steered.
+    pub clock: C,
+    /// Sends requests.
+    pub transport: T,
+    /// Takes snapshots.
+    pub ref_map: M,
+    /// Resolves names.
+    pub resolver: S,
+    /// Keeps the drift file.
+    pub drift_store: D,
+}
+
+/// An engine and the world that it works on.
+#[derive(Debug)]
+pub struct Driver<C, T, M, S, D, R> {
+    engine: Engine<R>,
+    seams: Seams<C, T, M, S, D>,
+    /// The last reading of the clock, to notice when somebody else steps it.
+    last: Now,
+    refusal_logged: bool,
+}
+
+impl<C, T, M, S, D, R> Driver<C, T, M, S, D, R>
+where
+    C: Clock,
+    T: Transport,
+    M: RefMap,
+    S: Resolver,
+    D: DriftStore,
+    R: Rng,
+{
+    /// Makes a driver that has done nothing yet. `rng` must not be predictable to anybody on the network:
+    /// requests are told from forgeries by it.
+    #[must_use]
+    pub fn new(
+        config: EngineConfig,
+        rng: R,
+        drift: Option<Drift>,
+        seams: Seams<C, T, M, S, D>,
+    ) -> Self {
+        let now = seams.clock.now();
+        let engine = Engine::new(config, rng, drift, now);
+        Self { engine, seams, last: now, refusal_logged: false }
+    }
+
+    /// Sets the stored frequency, publishes the first snapshot and schedules the first requests.
+    pub fn start(&mut self) {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let actions = self.engine.start(self.seams.clock.frequency(), now);
+        self.carry_out(actions);
+    }
+
+    /// To be called at [`Driver::next_deadline`]; too early or too often does no harm.
+    pub fn on_timer(&mut self) {
+        self.tell(&Event::Timer);
+    }
+
+    /// Takes a packet that came in on the socket of `source`'s last request.
+    pub fn on_packet(&mut self, source: SourceId, from: SocketAddr, packet: &[u8], at: Stamped) {
+        self.tell(&Event::Received { source, from, packet, at });
+    }
+
+    /// Takes a better timestamp of a request that has left. It counts when it comes before the reply.
+    pub fn on_sent(&mut self, source: SourceId, request: RequestId, at: Stamped) {
+        self.tell(&Event::Sent { request, source, at });
+    }
+
+    /// Takes the addresses of a name that the engine asked for; none when it could not be resolved.
+    pub fn on_resolved(&mut self, name: &str, addresses: &[IpAddr]) {
+        self.tell(&Event::Resolved { name, addresses });
+    }
+
+    /// To be called when the kernel tells that somebody has set the clock. Steps of the engine's own may
+    /// be told of, too. Without being told, the driver notices steps of 1 ms and more at its next call.
+    pub fn on_clock_stepped_by_other(&mut self) {
+        self.read_clock(TOLD_STEP_NS);
+    }
+
+    /// When [`Driver::on_timer`] is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<MonoNs> {
+        self.engine.next_deadline()
+    }
+
+    /// Leaves the clock on its base frequency, saves the drift, and withdraws the snapshot; with `hold`, a
+    /// last snapshot stays in force that long, at most 60 s.
+    pub fn shutdown(&mut self, hold: Option<Duration>) {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let actions = self.engine.shutdown(hold, now);
+        self.carry_out(actions);
+    }
+
+    /// The engine, for its reports.
+    #[must_use]
+    pub fn engine(&self) -> &Engine<R> {
+        &self.engine
+    }
+
+    /// Reads the clock for a report.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        self.seams.clock.now()
+    }
+
+    /// The world, as the owner of sockets and clocks needs it.
+    #[must_use]
+    pub fn seams(&self) -> &Seams<C, T, M, S, D> {
+        &self.seams
+    }
+
+    /// The world, as the owner of sockets and clocks needs it.
+    pub fn seams_mut(&mut self) -> &mut Seams<C, T, M, S, D> {
+        &mut self.seams
+    }
+
+    fn tell(&mut self, event: &Event<'_>) {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let actions = self.engine.handle(event, now);
+        self.carry_out(actions);
+    }
+
+    /// Reads the clock. A jump against the monotonic clock since the last reading is a step by somebody
+    /// else, and the engine learns of it before anything that is timed on the clock after it.
+    fn read_clock(&mut self, tolerance_ns: i64) -> Now {
+        let now = self.seams.clock.now();
+        let step = jump(&self.last, &now);
+        self.last = now;
+        if step.abs() > NtpDuration::from_nanos(tolerance_ns) {
+            let frequency = self.seams.clock.frequency();
+            let actions = self.engine.handle(&Event::ClockChanged { step, frequency }, now);
+            self.carry_out(actions);
+        }
+        now
+    }
+
+    /// Carries out actions in their order; what the engine wants upon the outcome of one comes before the
+    /// next. It ends: the engine answers its own changes of the clock with snapshots only.
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        let mut pending = VecDeque::from(actions);
+        while let Some(action) = pending.pop_front() {
+            for answer in self.perform(action).into_iter().rev() {
+                pending.push_front(answer);
+            }
+        }
+    }
+
+    fn perform(&mut self, action: Action) -> Vec<Action> {
+        match action {
+            Action::Send { source, request, to, packet } => {
+                let seams = &mut self.seams;
+                let sent = seams.transport.send(source, request, to, &packet, &seams.clock);
+                return self.report_sent(source, request, sent);
+            }
+            Action::Step(step) => return self.step(step),
+            Action::SetFrequency(frequency) => return self.set_frequency(frequency),
+            Action::Close { source } => self.seams.transport.close(source),
+            Action::Resolve { name } => self.seams.resolver.resolve(&name),
+            Action::SetStatus(status) => {
+                if let Err(error) = self.seams.clock.set_status(&status) {
+                    self.log_refusal(&error);
+                }
+            }
+            Action::Publish(snapshot) => self.seams.ref_map.publish(&snapshot),
+            Action::Invalidate => self.seams.ref_map.invalidate(),
+            Action::SaveDrift { frequency_ppm, skew_ppm } => {
+                self.seams.drift_store.save(frequency_ppm, skew_ppm);
+            }
+        }
+        Vec::new()
+    }
+
+    fn report_sent(
+        &mut self,
+        source: SourceId,
+        request: RequestId,
+        sent: std::io::Result<Stamped>,
+    ) -> Vec<Action> {
+        let now = self.seams.clock.now();
+        match sent {
+            Ok(at) => self.engine.handle(&Event::Sent { request, source, at }, now),
+            Err(error) => {
+                tracing::debug!(source = source.0, %error, "request could not be sent");
+                self.engine.handle(&Event::SendFailed { source }, now)
+            }
+        }
+    }
+
+    fn step(&mut self, step: NtpDuration) -> Vec<Action> {
+        let taken = self.seams.clock.step(step);
+        let step = match taken {
+            Ok(()) => step,
+            Err(error) => {
+                self.log_refusal(&error);
+                NtpDuration::ZERO
+            }
+        };
+        self.report_changed(step)
+    }
+
+    fn set_frequency(&mut self, frequency: f64) -> Vec<Action> {
+        if let Err(error) = self.seams.clock.set_frequency(frequency) {
+            self.log_refusal(&error);
+        }
+        self.report_changed(NtpDuration::ZERO)
+    }
+
+    /// Tells what the clock does now, also when it could not be changed: the engine then knows that its
+    /// correction is still outstanding, and goes on serving the time that it estimates.
+    fn report_changed(&mut self, step: NtpDuration) -> Vec<Action> {
+        let frequency = self.seams.clock.frequency();
+        self.last = self.seams.clock.now();
+        self.engine.handle(&Event::ClockChanged { step, frequency }, self.last)
+    }
+
+    fn log_refusal(&mut self, error: &ClockError) {
+        if !self.refusal_logged {
+            self.refusal_logged = true;
+            tracing::warn!(
+                %error,
+                "System clock can't be steered; the time served is estimated all the same"
+            );
+        }
+    }
+}
+
+/// What `now` is off from where the clock should have come since `last`.
+fn jump(last: &Now, now: &Now) -> NtpDuration {
+    let mono_ns = i64::try_from(now.mono.since(last.mono)).unwrap_or(i64::MAX);
+    let elapsed = now.time.since(last.time);
+    elapsed - crate::seconds::times(NtpDuration::from_nanos(mono_ns), last.rate)
+}

@@ -1,0 +1,236 @@
+//! The engine: events in, actions out. It is the only place that knows all parts; what they do is theirs.
+//!
+//! Invariants: the same settings, events and random numbers give the same actions. A snapshot speaks of the
+//! clock as it is: none follows a [`Action::SetFrequency`] in one list of actions, since each of these is
+//! answered by an [`Event::ClockChanged`], and that by a snapshot.
+
+mod clock;
+mod lookup;
+mod publish;
+mod reports;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ntp_common::time::MonoNs;
+use rand::{Rng, RngExt};
+
+use crate::discipline::Discipline;
+use crate::names::ConfiguredLine;
+use crate::reference::Reference;
+use crate::seams::{Action, Event, Now, RequestId, SourceId, Stamped};
+use crate::seconds;
+use crate::select::{Failure, Selection};
+use crate::settings::EngineConfig;
+use crate::source::{Received, Source};
+
+/// Most seconds by which first requests are put off, so that not all leave at once.
+const FIRST_REQUEST_S: f64 = 0.2;
+/// Time at the start in which sources that have not answered may still change the majority, seconds.
+const WAIT_S: f64 = 5.0;
+/// Largest frequency error that is believed of a drift file, ppm.
+const MAX_STORED_PPM: f64 = 100_000.0;
+
+/// The clock's frequency error as the drift file keeps it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Drift {
+    /// How much faster than true time the clock runs by itself, ppm.
+    pub frequency_ppm: f64,
+    /// Bound of its error, ppm.
+    pub skew_ppm: f64,
+}
+
+/// The timekeeping engine: sources, selection, discipline and what is served.
+///
+/// It is driven by [`crate::driver::Driver`]. `R` must not be predictable to anybody on the network: replies
+/// are told from forgeries by random numbers.
+#[derive(Debug)]
+pub struct Engine<R> {
+    config: EngineConfig,
+    rng: R,
+    drift: Option<Drift>,
+    precision_s: f64,
+    lines: Vec<ConfiguredLine>,
+    sources: BTreeMap<SourceId, Source>,
+    next_source: u32,
+    next_request: u64,
+    selection: Selection,
+    discipline: Discipline,
+    reference: Reference,
+    /// Until then sources are waited for.
+    wait_until: MonoNs,
+    publish_at: MonoNs,
+    snapshot_life_ns: u64,
+    drift_saved: MonoNs,
+    updates: UpdateTimes,
+}
+
+/// When the clock was updated, for reports.
+#[derive(Clone, Copy, Debug, Default)]
+struct UpdateTimes {
+    last: Option<MonoNs>,
+    interval_s: f64,
+    residual_frequency: f64,
+}
+
+impl<R: Rng> Engine<R> {
+    /// Makes an engine that has done nothing yet. A stored `drift` that no clock can have is not used.
+    #[must_use]
+    pub fn new(config: EngineConfig, rng: R, drift: Option<Drift>, now: Now) -> Self {
+        let lines = config.sources.iter().map(|line| ConfiguredLine::new(line.clone(), now.mono));
+        Self {
+            rng,
+            drift: drift.filter(Drift::is_credible),
+            precision_s: f64::from(config.precision_log2).exp2(),
+            lines: lines.collect(),
+            sources: BTreeMap::new(),
+            next_source: 0,
+            next_request: 0,
+            selection: Selection { chosen: Err(Failure::Waiting), states: BTreeMap::new() },
+            discipline: Discipline::new(&config, &now),
+            reference: Reference::new(config.local, now.mono),
+            wait_until: seconds::after(now.mono, WAIT_S),
+            publish_at: now.mono,
+            snapshot_life_ns: publish::LIFE_NS,
+            drift_saved: now.mono,
+            updates: UpdateTimes::default(),
+            config,
+        }
+    }
+
+    /// Begins; `frequency` is the correction that the clock has in force, seconds a second.
+    pub fn start(&mut self, frequency: f64, now: Now) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let stored = self.drift.map(|drift| (drift.frequency_ppm * 1e-6, drift.skew_ppm * 1e-6));
+        let base = self.discipline.start(frequency, stored);
+        self.add_addresses(&now);
+        self.ask_names(&now, &mut actions);
+        self.set_status(&now, &mut actions);
+        actions.push(Action::SetFrequency(base));
+        actions
+    }
+
+    /// Takes an event that happened by `now`.
+    pub fn handle(&mut self, event: &Event<'_>, now: Now) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match *event {
+            Event::Timer => self.on_timer(&now, &mut actions),
+            Event::Sent { request, source, at } => {
+                if let Some(source) = self.sources.get_mut(&source) {
+                    source.sent(request, at);
+                }
+            }
+            Event::SendFailed { source } => {
+                if let Some(source) = self.sources.get_mut(&source) {
+                    source.send_failed();
+                }
+            }
+            Event::Received { source, from, packet, at } => {
+                self.on_packet(source, from, packet, at, &now, &mut actions);
+            }
+            Event::Resolved { name, addresses } => {
+                self.on_resolved(name, addresses, &now, &mut actions);
+            }
+            Event::ClockChanged { step, frequency } => {
+                self.on_clock_changed(step, frequency, &now, &mut actions);
+            }
+        }
+        actions
+    }
+
+    /// Ends: the clock is left on its base frequency, and the drift is saved. With `hold`, the last snapshot,
+    /// which answers the change of frequency, stays in force that long, at most
+    /// [`ntp_common::snapshot::MAX_LIFE_NS`]; else it is withdrawn.
+    pub fn shutdown(&mut self, hold: Option<Duration>, now: Now) -> Vec<Action> {
+        let mut actions: Vec<Action> =
+            self.sources.keys().map(|&source| Action::Close { source }).collect();
+        for source in self.sources.values_mut() {
+            source.stop();
+        }
+        self.save_drift(&now, &mut actions);
+        actions.push(Action::SetFrequency(self.discipline.forget_slew()));
+        match hold {
+            Some(hold) => self.outlive(hold),
+            None => actions.push(Action::Invalidate),
+        }
+        actions
+    }
+
+    /// When [`Event::Timer`] is due next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<MonoNs> {
+        let sources = self.sources.values().filter_map(Source::due);
+        let names = self.lines.iter().filter_map(ConfiguredLine::deadline);
+        sources.chain(names).chain(self.discipline.deadline()).chain([self.publish_at]).min()
+    }
+
+    fn on_timer(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        self.ask_names(now, actions);
+        self.poll_sources(now, actions);
+        if self.publish_at <= now.mono {
+            self.look_for_others(now);
+            self.reselect(now, actions);
+            self.publish(now, actions);
+            self.follow(now, actions);
+        }
+        if let Some(frequency) = self.discipline.timer(now) {
+            actions.push(Action::SetFrequency(frequency));
+        }
+    }
+
+    fn poll_sources(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        for source in self.sources.values_mut() {
+            if source.due().is_some_and(|due| due <= now.mono) {
+                let request = RequestId(self.next_request);
+                self.next_request += 1;
+                actions.push(source.poll(now.mono, request, &mut self.rng));
+            }
+        }
+    }
+
+    fn on_packet(
+        &mut self,
+        id: SourceId,
+        from: SocketAddr,
+        packet: &[u8],
+        at: Stamped,
+        now: &Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(source) = self.sources.get_mut(&id) else { return };
+        let in_force = self.discipline.in_force();
+        let received = source.receive(packet, from, at, in_force, &mut self.rng);
+        if !source.is_waiting() {
+            actions.push(Action::Close { source: id });
+        }
+        match received {
+            Received::Rejected(reason) => {
+                tracing::debug!(source = %source.address(), %from, %reason, "packet rejected");
+            }
+            Received::Kiss(kiss) => {
+                let (code, address) = (kiss.code(), source.address().ip());
+                tracing::warn!(source = %address, "Received KoD {code} from {address}");
+                self.look_for_others(now);
+            }
+            Received::Suspect => {
+                tracing::debug!(source = %source.address(), "measurement contradicts those before");
+            }
+            Received::Sample => {
+                self.reselect(now, actions);
+                self.update_clock(id, now, actions);
+            }
+        }
+    }
+}
+
+/// By how much a first request is put off, seconds.
+fn first_delay_s(rng: &mut impl Rng) -> f64 {
+    rng.random_range(0.0..FIRST_REQUEST_S)
+}
+
+impl Drift {
+    fn is_credible(&self) -> bool {
+        self.frequency_ppm.abs() < MAX_STORED_PPM && self.skew_ppm >= 0.0
+    }
+}

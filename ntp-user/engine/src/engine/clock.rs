@@ -1,0 +1,254 @@
+//! From samples to the clock: selection, combination, correction.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ntp_common::time::NtpDuration;
+use ntp_common::wire::LeapIndicator;
+use rand::Rng;
+
+use super::{Engine, WAIT_S, first_delay_s};
+use crate::combine::{Weighted, combine};
+use crate::estimate::{Estimate, MAX_CLOCK_ERROR};
+use crate::reference::Upstream;
+use crate::report::SourceState;
+use crate::seams::{Action, ClockStatus, Now, SourceId};
+use crate::seconds;
+use crate::select::{Candidate, Failure, Rules, select};
+use crate::source::Source;
+
+impl<R: Rng> Engine<R> {
+    /// Selects anew: sources may have come, gone or drifted apart.
+    pub(super) fn reselect(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        let candidates: Vec<Candidate> =
+            self.sources.values().filter_map(|source| candidate(source, now)).collect();
+        let selected = self.selected();
+        let selection = select(&candidates, &self.rules(selected, now));
+        let failed = selection.chosen.as_ref().err().copied();
+        let before = std::mem::replace(&mut self.selection, selection).chosen.err();
+        if let Some(failure) = failed {
+            if before != failed && failure != Failure::Waiting && !self.sources.is_empty() {
+                tracing::warn!("Can't synchronise: {failure}");
+            }
+            if self.reference.lose() {
+                self.set_status(now, actions);
+                self.publish(now, actions);
+            }
+        } else if self.selected() != selected {
+            self.log_selected();
+        }
+    }
+
+    fn rules(&self, selected: Option<SourceId>, now: &Now) -> Rules {
+        Rules {
+            max_distance_s: self.config.max_distance_s,
+            max_jitter_s: self.config.max_jitter_s,
+            min_sources: self.config.min_sources,
+            pending: if self.wait_until > now.mono { self.unheard() } else { 0 },
+            require: self.config.sources.iter().any(|line| line.options.require),
+            selected,
+        }
+    }
+
+    /// Sources that were not heard of yet, and names, of which there will be one at least.
+    fn unheard(&self) -> usize {
+        let silent = |source: &&Source| {
+            let may_vote = source.due().is_some() && !source.options().noselect;
+            may_vote && source.series().last().is_none()
+        };
+        self.sources.values().filter(silent).count()
+            + self.lines.iter().filter(|line| line.is_unheard()).count()
+    }
+
+    /// The selected source.
+    pub(super) fn selected(&self) -> Option<SourceId> {
+        self.selection.chosen.as_ref().ok().and_then(|chosen| chosen.first().copied())
+    }
+
+    fn log_selected(&self) {
+        let Some((id, source)) = self.selected().and_then(|id| self.sources.get_key_value(&id))
+        else {
+            return;
+        };
+        let address = source.address().ip();
+        if let Some(name) = self.name_of(*id) {
+            tracing::info!(source = %address, "Selected source {address} ({name})");
+        } else {
+            tracing::info!(source = %address, "Selected source {address}");
+        }
+    }
+
+    /// Corrects the clock when there is something to follow again.
+    pub(super) fn follow(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        if let (Some(id), None) = (self.selected(), self.reference.upstream()) {
+            self.update_clock(id, now, actions);
+        }
+    }
+
+    /// Corrects the clock when one of the sources that it follows has a new sample.
+    pub(super) fn update_clock(&mut self, id: SourceId, now: &Now, actions: &mut Vec<Action>) {
+        let Ok(chosen) = &self.selection.chosen else { return };
+        let sources: Vec<&Source> = chosen.iter().filter_map(|id| self.sources.get(id)).collect();
+        let Some(&best) = sources.first().filter(|_| chosen.contains(&id)) else { return };
+        let weighted: Vec<Weighted> =
+            sources.iter().filter_map(|source| weighted(source, now)).collect();
+        let Some(estimate) = combine(&weighted) else { return };
+        let leap = majority_leap(&sources);
+        let interval_s = best.polling().current_interval_s();
+        let Some(upstream) = upstream(best, &estimate, leap, now) else { return };
+        self.apply(&estimate, upstream, interval_s, now, actions);
+    }
+
+    fn apply(
+        &mut self,
+        estimate: &Estimate,
+        upstream: Upstream,
+        interval_s: f64,
+        now: &Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let orders = self.discipline.update(estimate, now.time, interval_s);
+        self.reference.update(Upstream {
+            dispersion_rate: MAX_CLOCK_ERROR + self.discipline.skew(),
+            ..upstream
+        });
+        self.updates.interval_s =
+            self.updates.last.map_or(0.0, |last| seconds::between(last, now.mono));
+        self.updates.last = Some(now.mono);
+        self.updates.residual_frequency = estimate.slope;
+        if let Some(step) = orders.step {
+            actions.push(Action::Invalidate);
+            actions.push(Action::Step(step));
+        }
+        actions.push(Action::SetFrequency(orders.frequency));
+        self.set_status(now, actions);
+        let saved_s = seconds::between(self.drift_saved, now.mono);
+        let interval_s = self.config.drift_interval_s.filter(|&interval_s| interval_s > 0);
+        if interval_s.is_some_and(|interval_s| saved_s >= f64::from(interval_s)) {
+            self.save_drift(now, actions);
+        }
+    }
+
+    /// Takes note of a clock that was changed. It answers with snapshots alone, unless somebody else has
+    /// stepped the clock.
+    pub(super) fn on_clock_changed(
+        &mut self,
+        step: NtpDuration,
+        frequency: f64,
+        now: &Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let (change, ours) = self.discipline.clock_changed(step, frequency, now);
+        for source in self.sources.values_mut() {
+            source.clock_changed(&change, frequency);
+        }
+        if ours {
+            self.publish(now, actions);
+        } else {
+            self.start_over(change.step_s, now, actions);
+        }
+    }
+
+    /// Somebody else has set the clock, or the machine has slept: whether the clock or what was known of it is
+    /// right now, only the sources can tell.
+    fn start_over(&mut self, step_s: f64, now: &Now, actions: &mut Vec<Action>) {
+        tracing::warn!(step_s, "System clock was changed by {step_s:.6} seconds, and not by us");
+        let base = self.discipline.forget(now);
+        let known = self.discipline.known_frequency(now.time);
+        for source in self.sources.values_mut() {
+            source.restart(now.mono, first_delay_s(&mut self.rng), known);
+        }
+        self.wait_until = seconds::after(now.mono, WAIT_S);
+        self.selection.chosen = Err(Failure::Waiting);
+        self.selection.states = BTreeMap::new();
+        self.reference.lose();
+        self.set_status(now, actions);
+        self.publish(now, actions);
+        actions.push(Action::SetFrequency(base));
+    }
+
+    pub(super) fn set_status(&self, now: &Now, actions: &mut Vec<Action>) {
+        let upstream = self.reference.upstream();
+        let served = self.served(now);
+        let maximum_error_s = served.root_delay_s / 2.0 + served.root_dispersion_s;
+        actions.push(Action::SetStatus(ClockStatus {
+            leap: upstream.map_or(LeapIndicator::Unsynchronised, |upstream| upstream.leap),
+            sync_rtc: self.config.rtcsync && upstream.is_some(),
+            estimated_error_s: served.root_dispersion_s,
+            maximum_error_s,
+        }));
+    }
+
+    pub(super) fn save_drift(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        if self.config.drift_interval_s.is_some() && self.updates.last.is_some() {
+            self.drift_saved = now.mono;
+            actions.push(Action::SaveDrift {
+                frequency_ppm: self.discipline.clock_error() * 1e6,
+                skew_ppm: self.discipline.skew() * 1e6,
+            });
+        }
+    }
+
+    /// Address of the selected source.
+    pub(super) fn selected_address(&self) -> Option<IpAddr> {
+        self.reference.upstream().map(|upstream| upstream.address)
+    }
+
+    /// State of a source in the last selection.
+    pub(super) fn state_of(&self, id: SourceId) -> SourceState {
+        self.selection.states.get(&id).copied().unwrap_or(SourceState::Unusable)
+    }
+}
+
+fn candidate(source: &Source, now: &Now) -> Option<Candidate> {
+    let Weighted { estimate, distance_s } = weighted(source, now)?;
+    let options = source.options();
+    Some(Candidate {
+        id: source.id(),
+        offset_s: estimate.offset_s,
+        distance_s,
+        jitter_s: source.series().line()?.noise,
+        stratum: source.series().last()?.stratum,
+        reachable: source.reach().is_reachable(),
+        prefer: options.prefer,
+        trust: options.trust,
+        require: options.require,
+        noselect: options.noselect,
+    })
+}
+
+fn weighted(source: &Source, now: &Now) -> Option<Weighted> {
+    let estimate = source.series().estimate(now.time)?;
+    let bounds = source.series().bounds(now.time)?;
+    Some(Weighted { estimate, distance_s: bounds.distance_s() + estimate.offset_deviation_s })
+}
+
+fn upstream(
+    source: &Source,
+    estimate: &Estimate,
+    leap: LeapIndicator,
+    now: &Now,
+) -> Option<Upstream> {
+    let bounds = source.series().bounds(now.time)?;
+    Some(Upstream {
+        address: source.address().ip(),
+        stratum: source.series().last()?.stratum,
+        leap,
+        root_delay_s: bounds.root_delay_s,
+        root_dispersion_s: bounds.root_dispersion_s + estimate.offset_deviation_s,
+        dispersion_rate: MAX_CLOCK_ERROR,
+        updated: now.time + seconds::duration(estimate.offset_s),
+        at: now.mono,
+    })
+}
+
+/// The leap second that more than half of the sources announce.
+fn majority_leap(sources: &[&Source]) -> LeapIndicator {
+    [LeapIndicator::Insert, LeapIndicator::Delete]
+        .into_iter()
+        .find(|&leap| {
+            2 * sources.iter().filter(|source| source.series().leap() == leap).count()
+                > sources.len()
+        })
+        .unwrap_or(LeapIndicator::Normal)
+}

@@ -1,0 +1,115 @@
+//! The engine's state as reports give it.
+
+use rand::Rng;
+
+use super::Engine;
+use crate::estimate::SKEW_DEVIATIONS;
+use crate::report::{SourceReport, SourceState, Tracking};
+use crate::seams::{Now, SourceId};
+use crate::seconds;
+use crate::source::Source;
+
+impl<R: Rng> Engine<R> {
+    /// The state of the clock.
+    #[must_use]
+    pub fn tracking(&self, now: Now) -> Tracking {
+        let served = self.served(&now);
+        let offsets = self.discipline.offsets();
+        Tracking {
+            reference_id: served.reference_id,
+            address: self.selected_address(),
+            stratum: served.stratum,
+            leap: served.leap,
+            reference_timestamp: served.reference_timestamp,
+            remaining_correction_s: self.discipline.remaining_s(now.time),
+            last_offset_s: offsets.last_s,
+            rms_offset_s: offsets.rms_s(),
+            frequency_ppm: self.discipline.clock_error() * 1e6,
+            residual_frequency_ppm: self.updates.residual_frequency * 1e6,
+            skew_ppm: self.discipline.skew() * 1e6,
+            root_delay_s: served.root_delay_s,
+            root_dispersion_s: served.root_dispersion_s,
+            update_interval_s: self.updates.interval_s,
+            updates: offsets.updates,
+        }
+    }
+
+    /// The sources in the order of the configuration; a name without addresses is a source without one.
+    #[must_use]
+    pub fn sources(&self, now: Now) -> Vec<SourceReport> {
+        let mut reports = Vec::new();
+        for line in &self.lines {
+            let members = line.members().iter().filter_map(|id| self.sources.get(id));
+            let before = reports.len();
+            reports.extend(members.map(|source| self.report(source, line.name(), &now)));
+            if reports.len() == before {
+                reports.push(unresolved(line.name()));
+            }
+        }
+        reports
+    }
+
+    /// The name that a source was configured by.
+    pub(super) fn name_of(&self, id: SourceId) -> Option<&str> {
+        self.lines.iter().find(|line| line.members().contains(&id)).and_then(|line| line.name())
+    }
+
+    fn report(&self, source: &Source, name: Option<&str>, now: &Now) -> SourceReport {
+        let (series, counts) = (source.series(), source.counts());
+        let mut report = SourceReport {
+            id: Some(source.id()),
+            address: Some(source.address().ip()),
+            state: self.state_of(source.id()),
+            poll_log2: source.polling().log2(),
+            reach: source.reach().register(),
+            samples: series.len(),
+            span_s: series.span_s(),
+            sent: counts.sent,
+            accepted: counts.accepted,
+            rejected: counts.rejected,
+            ..unresolved(name)
+        };
+        if let (Some(last), Some(line)) = (series.last(), series.line()) {
+            report.stratum = last.stratum;
+            report.last_sample_s = Some(seconds::of(now.time.since(last.time)));
+            report.measured_offset_s = source.measured_offset_s();
+            report.adjusted_offset_s = last.offset_s;
+            report.error_s = last.distance_s();
+            report.runs = line.runs;
+            report.frequency_ppm = line.slope * 1e6;
+            report.skew_ppm = SKEW_DEVIATIONS * line.slope_deviation * 1e6;
+            report.deviation_s = line.noise;
+        }
+        if let Some(estimate) = series.estimate(now.time) {
+            report.offset_s = estimate.offset_s;
+        }
+        report
+    }
+}
+
+/// A source of which no more is known than its name.
+fn unresolved(name: Option<&str>) -> SourceReport {
+    SourceReport {
+        id: None,
+        name: name.map(str::to_owned),
+        address: None,
+        state: SourceState::Unusable,
+        stratum: 0,
+        poll_log2: 0,
+        reach: 0,
+        last_sample_s: None,
+        measured_offset_s: 0.0,
+        adjusted_offset_s: 0.0,
+        error_s: 0.0,
+        samples: 0,
+        runs: 0,
+        span_s: 0.0,
+        frequency_ppm: 0.0,
+        skew_ppm: 0.0,
+        offset_s: 0.0,
+        deviation_s: 0.0,
+        sent: 0,
+        accepted: 0,
+        rejected: 0,
+    }
+}

@@ -1,0 +1,34 @@
+//! What passes between those who estimate and those who steer: the wall that lets either be replaced.
+
+use ntp_common::time::NtpTimestamp;
+
+/// How fast the bound of an error grows while nothing is measured, seconds a second, besides the error of the
+/// frequency: what a clock may do that was never seen of it.
+pub(crate) const MAX_CLOCK_ERROR: f64 = 1e-6;
+
+/// Standard deviations that bound a frequency's error.
+pub(crate) const SKEW_DEVIATIONS: f64 = 2.0;
+
+/// What measurements say of our clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Estimate {
+    /// Offset, seconds: positive when our clock is behind.
+    pub(crate) offset_s: f64,
+    /// Its standard deviation, seconds.
+    pub(crate) offset_deviation_s: f64,
+    /// How much the offset grows, seconds a second of our clock as it runs now.
+    pub(crate) slope: f64,
+    /// Its standard deviation.
+    pub(crate) slope_deviation: f64,
+}
+
+/// What is known of the clock's frequency besides measurements.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct KnownFrequency {
+    /// The correction that makes the clock run true, seconds a second.
+    pub(crate) correction: f64,
+    /// Its standard deviation when it was known.
+    pub(crate) deviation: f64,
+    /// When it was known, on the steered clock.
+    pub(crate) at: NtpTimestamp,
+}

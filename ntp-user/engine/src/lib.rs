@@ -1,0 +1,22 @@
+//! The sans-IO engine of `ntp-xdpd`: it is handed values and gives back values, and neither reads a clock nor does I/O.
+
+#![forbid(unsafe_code)]
+
+mod combine;
+pub mod conf;
+mod discipline;
+pub mod driver;
+pub mod engine;
+mod estimate;
+mod filter;
+mod names;
+mod reference;
+mod regress;
+pub mod report;
+mod sample;
+pub mod seams;
+mod seconds;
+mod select;
+mod series;
+pub mod settings;
+mod source;

@@ -1,0 +1,201 @@
+//! Sources that are configured by name: when their names are to be resolved, and which of the addresses become
+//! sources.
+
+use std::net::IpAddr;
+
+use ntp_common::time::MonoNs;
+
+use crate::conf::{Family, Host, Source as Line, SourceKind};
+use crate::seams::SourceId;
+use crate::seconds;
+
+/// Longest wait before a name that could not be resolved is tried again, as a power of two of seconds.
+const LONGEST_WAIT_LOG2: u32 = 10;
+/// Time after which a resolver that has not answered is asked again, seconds.
+const ANSWER_S: f64 = 60.0;
+/// Refusing servers of a line that are remembered.
+const MOST_REFUSED: usize = 16;
+
+/// What is known of a line's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lookup {
+    /// All that is needed.
+    Done,
+    /// The resolver is to be asked then.
+    Due(MonoNs),
+    /// It has been asked, and is to be asked again then.
+    Asked(MonoNs),
+}
+
+/// A `server` or `pool` line.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfiguredLine {
+    line: Line,
+    members: Vec<SourceId>,
+    lookup: Lookup,
+    failures: u32,
+    answered: bool,
+    refused: Vec<IpAddr>,
+}
+
+impl ConfiguredLine {
+    /// A line that has no sources yet; its name is to be resolved at once.
+    pub(crate) fn new(line: Line, now: MonoNs) -> Self {
+        let lookup = match line.host {
+            Host::Name(_) => Lookup::Due(now),
+            Host::Address(_) => Lookup::Done,
+        };
+        Self {
+            line,
+            members: Vec::new(),
+            lookup,
+            failures: 0,
+            answered: false,
+            refused: Vec::new(),
+        }
+    }
+
+    /// The line as it is configured.
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Its name, if it has one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match &self.line.host {
+            Host::Name(name) => Some(name),
+            Host::Address(_) => None,
+        }
+    }
+
+    /// Its sources.
+    pub(crate) fn members(&self) -> &[SourceId] {
+        &self.members
+    }
+
+    /// A source has been made of one of its addresses.
+    pub(crate) fn add(&mut self, source: SourceId) {
+        self.members.push(source);
+    }
+
+    /// A source is no more; with `refused`, its address is not used again.
+    pub(crate) fn remove(&mut self, source: SourceId, refused: Option<IpAddr>) {
+        self.members.retain(|&member| member != source);
+        if let Some(address) = refused.filter(|_| self.refused.len() < MOST_REFUSED) {
+            self.refused.push(address);
+        }
+    }
+
+    /// How many sources it may have.
+    pub(crate) fn capacity(&self) -> usize {
+        match self.line.kind {
+            SourceKind::Server => 1,
+            SourceKind::Pool => usize::from(self.line.options.maxsources),
+        }
+    }
+
+    /// Whether its name has been asked for, but not answered once: its sources may come any moment.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.name().is_some() && !self.answered
+    }
+
+    /// The name to be asked for now, if it is time.
+    pub(crate) fn ask(&mut self, now: MonoNs) -> Option<String> {
+        self.deadline().filter(|&deadline| deadline <= now)?;
+        self.lookup = Lookup::Asked(seconds::after(now, ANSWER_S));
+        self.name().map(str::to_owned)
+    }
+
+    /// When [`ConfiguredLine::ask`] has something to ask.
+    pub(crate) fn deadline(&self) -> Option<MonoNs> {
+        match self.lookup {
+            Lookup::Done => None,
+            Lookup::Due(at) | Lookup::Asked(at) => Some(at),
+        }
+    }
+
+    /// Whether the name was asked for and has not been answered since.
+    pub(crate) fn is_asked(&self) -> bool {
+        matches!(self.lookup, Lookup::Asked(_))
+    }
+
+    /// Some of its sources are of no use: another look at its addresses is due, the later the more often that
+    /// was in vain.
+    pub(crate) fn want_others(&mut self, now: MonoNs) {
+        if self.lookup == Lookup::Done && self.name().is_some() {
+            self.lookup = Lookup::Due(seconds::after(now, self.wait_s()));
+        }
+    }
+
+    /// The name was answered: `enough` tells whether what was looked for was found.
+    pub(crate) fn answered(&mut self, enough: bool, now: MonoNs) {
+        self.answered = true;
+        if enough {
+            self.failures = 0;
+            self.lookup = Lookup::Done;
+        } else {
+            self.failures = self.failures.saturating_add(1);
+            self.lookup = Lookup::Due(seconds::after(now, self.wait_s()));
+        }
+    }
+
+    /// Whether an address may become a source of this line.
+    pub(crate) fn accepts(&self, address: IpAddr) -> bool {
+        let family = match self.line.options.family {
+            None => true,
+            Some(Family::V4) => address.is_ipv4(),
+            Some(Family::V6) => address.is_ipv6(),
+        };
+        family && !self.refused.contains(&address)
+    }
+
+    fn wait_s(&self) -> f64 {
+        f64::from(self.failures.clamp(1, LONGEST_WAIT_LOG2)).exp2()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::SourceOptions;
+
+    fn line(family: Option<Family>) -> ConfiguredLine {
+        let options = SourceOptions { family, ..SourceOptions::default() };
+        let host = Host::Name("ntp.example".to_owned());
+        ConfiguredLine::new(Line { kind: SourceKind::Pool, host, options }, MonoNs(0))
+    }
+
+    #[test]
+    fn name_without_addresses_is_asked_for_ever_less_often() {
+        let mut line = line(None);
+        let mut now = MonoNs(0);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            assert_eq!(line.ask(now).as_deref(), Some("ntp.example"));
+            assert_eq!(line.ask(now), None, "asked twice");
+            line.answered(false, now);
+            let next = line.deadline().unwrap();
+            waits.push(next.since(now) / 1_000_000_000);
+            now = next;
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1024, 1024]);
+    }
+
+    #[test]
+    fn resolver_that_does_not_answer_is_asked_again() {
+        let mut line = line(None);
+        line.ask(MonoNs(0)).unwrap();
+        assert!(line.ask(MonoNs(59_000_000_000)).is_none());
+        assert!(line.ask(MonoNs(60_000_000_000)).is_some());
+    }
+
+    #[test]
+    fn addresses_of_the_wrong_family_and_of_servers_that_refused_are_not_used() {
+        let (v4, v6) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        assert!(!line(Some(Family::V6)).accepts(v4) && line(Some(Family::V6)).accepts(v6));
+        assert!(line(Some(Family::V4)).accepts(v4) && !line(Some(Family::V4)).accepts(v6));
+        let mut refused = line(None);
+        refused.remove(SourceId(0), Some(v4));
+        assert!(!refused.accepts(v4) && refused.accepts(v6));
+    }
+}

@@ -1,0 +1,357 @@
+//! Access rules with chrony's meaning, and their compilation into the tables that both paths look up.
+//!
+//! The most specific rule for an address decides; without one the address is denied. `all` removes the
+//! rules for parts of its network; a later rule for the same network replaces the earlier one.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ntp_common::acl::{AclTable, FamilyRule, RULE_CAPACITY, TableFull};
+use ntp_engine::conf::{AccessRule, AccessTarget, Verdict};
+
+/// Addresses of the hosts that rules name, as far as they are known.
+pub type HostAddresses = BTreeMap<String, IpAddr>;
+
+/// A set of rules.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccessRules {
+    v4: BTreeMap<Ipv4Net, bool>,
+    v6: BTreeMap<Ipv6Net, bool>,
+}
+
+/// There are more rules than a table takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many access rules: {RULE_CAPACITY} of each address family are sure to fit")]
+pub struct TooManyRules;
+
+impl From<TableFull> for TooManyRules {
+    fn from(_: TableFull) -> Self {
+        Self
+    }
+}
+
+/// What holds for each family, where the table decides if it is [`FamilyRule::Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FamilyRules {
+    /// For IPv4 clients.
+    pub v4: FamilyRule,
+    /// For IPv6 clients.
+    pub v6: FamilyRule,
+}
+
+impl FamilyRules {
+    /// Whether a table is needed.
+    #[must_use]
+    pub fn need_table(self) -> bool {
+        self.v4 == FamilyRule::Table || self.v6 == FamilyRule::Table
+    }
+}
+
+impl AccessRules {
+    /// Takes rules in the order of a configuration. A host whose address is not known has no effect yet.
+    pub fn from_config<'a>(
+        rules: impl IntoIterator<Item = &'a AccessRule>,
+        hosts: &HostAddresses,
+    ) -> Self {
+        let mut set = Self::default();
+        for rule in rules {
+            let allow = rule.verdict == Verdict::Allow;
+            match &rule.target {
+                AccessTarget::Everyone => {
+                    set.lay(IpNet::V4(Ipv4Net::default()), allow, rule.all);
+                    set.lay(IpNet::V6(Ipv6Net::default()), allow, rule.all);
+                }
+                AccessTarget::Network(network) => set.lay(*network, allow, rule.all),
+                AccessTarget::Name(name) => {
+                    if let Some(&address) = hosts.get(name) {
+                        set.lay(IpNet::from(address), allow, rule.all);
+                    }
+                }
+            }
+        }
+        set
+    }
+
+    /// Adds a rule; with `all`, the rules for parts of `network` are removed first.
+    pub fn lay(&mut self, network: IpNet, allow: bool, all: bool) {
+        match network {
+            IpNet::V4(network) => {
+                let network = network.trunc();
+                if all {
+                    self.v4.retain(|part, _| !network.contains(part));
+                }
+                self.v4.insert(network, allow);
+            }
+            IpNet::V6(network) => {
+                let network = network.trunc();
+                if all {
+                    self.v6.retain(|part, _| !network.contains(part));
+                }
+                self.v6.insert(network, allow);
+            }
+        }
+    }
+
+    /// What holds for each family as a whole.
+    #[must_use]
+    pub fn families(&self) -> FamilyRules {
+        FamilyRules { v4: uniform(&self.changes_v4()), v6: uniform(&self.changes_v6()) }
+    }
+
+    /// Writes the rules into a table, replacing what was in it.
+    ///
+    /// # Errors
+    /// [`TooManyRules`]; the table then holds some of the rules and must not be used.
+    pub fn compile(&self, table: &mut AclTable) -> Result<(), TooManyRules> {
+        table.clear();
+        let mut by_length: Vec<_> = self.v4.iter().collect();
+        by_length.sort_by_key(|(network, _)| network.prefix_len());
+        for (network, &allow) in by_length {
+            table.lay_v4(network.network().to_bits(), network.prefix_len().into(), allow)?;
+        }
+        for (address, _) in self.changes_v6() {
+            table.push_v6_boundary(address)?;
+        }
+        Ok(())
+    }
+
+    fn changes_v4(&self) -> Vec<(u128, bool)> {
+        let mut changes = changes(self.v4.iter().map(|(network, &allow)| Interval {
+            first: network.network().to_bits().into(),
+            last: network.broadcast().to_bits().into(),
+            allow,
+        }));
+        changes.retain(|&(address, _)| address <= u32::MAX.into());
+        changes
+    }
+
+    fn changes_v6(&self) -> Vec<(u128, bool)> {
+        changes(self.v6.iter().map(|(network, &allow)| Interval {
+            first: network.network().to_bits(),
+            last: network.broadcast().to_bits(),
+            allow,
+        }))
+    }
+}
+
+/// The addresses that one rule is about.
+struct Interval {
+    first: u128,
+    last: u128,
+    allow: bool,
+}
+
+/// Sweeps over intervals that contain one another or are apart, and gives the addresses from which on the
+/// verdict changes, starting from "denied"; the last change holds up to the end of the address space.
+fn changes(intervals: impl Iterator<Item = Interval>) -> Vec<(u128, bool)> {
+    let mut intervals: Vec<_> = intervals.collect();
+    intervals.sort_by_key(|interval| (interval.first, std::cmp::Reverse(interval.last)));
+    let mut changes = Changes(Vec::new());
+    let mut around: Vec<Interval> = Vec::new();
+    for interval in intervals {
+        close(&mut around, &mut changes, Some(interval.first));
+        changes.from(interval.first, interval.allow);
+        around.push(interval);
+    }
+    close(&mut around, &mut changes, None);
+    changes.finish()
+}
+
+/// Leaves the intervals that end before `next`, or all of them.
+fn close(around: &mut Vec<Interval>, changes: &mut Changes, next: Option<u128>) {
+    while let Some(inner) = around.pop_if(|inner| next.is_none_or(|next| inner.last < next)) {
+        if let Some(after) = inner.last.checked_add(1) {
+            changes.from(after, around.last().is_some_and(|outer| outer.allow));
+        }
+    }
+}
+
+/// Verdicts by the address from which on they hold, in ascending order.
+struct Changes(Vec<(u128, bool)>);
+
+impl Changes {
+    fn from(&mut self, address: u128, allow: bool) {
+        if self.0.last().is_some_and(|&(last, _)| last == address) {
+            self.0.pop();
+        }
+        self.0.push((address, allow));
+    }
+
+    /// Leaves out what changes nothing.
+    fn finish(self) -> Vec<(u128, bool)> {
+        let mut verdict = false;
+        self.0
+            .into_iter()
+            .filter(|&(_, allow)| std::mem::replace(&mut verdict, allow) != allow)
+            .collect()
+    }
+}
+
+/// What holds for a whole family, if one thing does.
+fn uniform(changes: &[(u128, bool)]) -> FamilyRule {
+    match changes {
+        [] => FamilyRule::Deny,
+        [(0, true)] => FamilyRule::Allow,
+        _ => FamilyRule::Table,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::acl_table::zeroed_table;
+    use crate::serving::access_list::AccessList;
+    use ntp_engine::conf::parse;
+    use proptest::prelude::*;
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    fn rules(text: &str) -> AccessRules {
+        let parsed = parse("test.conf", text).unwrap();
+        AccessRules::from_config(
+            parsed.config.access.iter().map(|rule| &rule.value),
+            &HostAddresses::new(),
+        )
+    }
+
+    fn check(text: &str, allowed: &[&str], denied: &[&str]) {
+        let access = AccessList::compile(&rules(text)).unwrap();
+        for address in allowed {
+            assert!(access.allows(address.parse().unwrap()), "{text:?} denies {address}");
+        }
+        for address in denied {
+            assert!(!access.allows(address.parse().unwrap()), "{text:?} allows {address}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_allowed_without_a_rule() {
+        check("", &[], &["192.0.2.1", "2001:db8::1", "127.0.0.1", "::1"]);
+    }
+
+    #[test]
+    fn most_specific_rule_wins_in_whatever_order_they_come() {
+        for text in
+            ["allow 10/8\ndeny 10.1/16\nallow 10.1.2.3", "allow 10.1.2.3\ndeny 10.1/16\nallow 10/8"]
+        {
+            check(text, &["10.0.0.1", "10.1.2.3"], &["10.1.2.4", "11.0.0.1", "2001:db8::1"]);
+        }
+    }
+
+    #[test]
+    fn all_removes_the_rules_below_and_no_others() {
+        check("deny 10.1/16\nallow all 10/8", &["10.1.0.1"], &["11.0.0.1"]);
+        check("allow 11/8\ndeny 10.1/16\nallow all 10/8", &["10.1.0.1", "11.0.0.1"], &[]);
+        check("allow 10/8\ndeny all", &[], &["10.0.0.1", "2001:db8::1"]);
+        check("allow 10/8\ndeny", &["10.0.0.1"], &["192.0.2.1", "2001:db8::1"]);
+    }
+
+    #[test]
+    fn later_rule_for_the_same_network_replaces_the_earlier() {
+        check("allow 10/8\ndeny 10/8", &[], &["10.0.0.1"]);
+        check("deny ::/0\nallow ::/0", &["2001:db8::1"], &["10.0.0.1"]);
+    }
+
+    #[test]
+    fn rules_of_one_family_say_nothing_about_the_other() {
+        check("allow 0.0.0.0/0", &["192.0.2.1"], &["2001:db8::1"]);
+        check("allow 2001:db8::/32", &["2001:db8:ffff::1"], &["192.0.2.1", "2001:db9::1"]);
+    }
+
+    #[test]
+    fn table_is_left_out_where_one_rule_holds_for_all() {
+        use FamilyRule::{Allow, Deny, Table};
+        for (text, v4, v6) in [
+            ("", Deny, Deny),
+            ("allow", Allow, Allow),
+            ("allow\nallow 10/8", Allow, Allow),
+            ("deny 10/8", Deny, Deny),
+            ("allow 0.0.0.0/1\nallow 128.0.0.0/1", Allow, Deny),
+            ("allow\ndeny 2001:db8::1", Allow, Table),
+            ("allow 10/8", Table, Deny),
+            ("allow 0.0.0.0/0", Allow, Deny),
+            ("allow ::/96", Deny, Table),
+        ] {
+            assert_eq!(rules(text).families(), FamilyRules { v4, v6 }, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn host_is_allowed_once_its_address_is_known() {
+        let parsed = parse("test.conf", "allow ntp.example.net").unwrap();
+        let list = || parsed.config.access.iter().map(|rule| &rule.value);
+        let mut hosts = HostAddresses::new();
+        assert_eq!(AccessRules::from_config(list(), &hosts), AccessRules::default());
+        hosts.insert("ntp.example.net".to_owned(), IpAddr::from([192, 0, 2, 7]));
+        assert_eq!(AccessRules::from_config(list(), &hosts), rules("allow 192.0.2.7"));
+    }
+
+    #[test]
+    fn more_rules_than_the_table_takes_are_refused() {
+        let mut set = AccessRules::default();
+        for index in 0..40_000u128 {
+            set.lay(IpNet::from(IpAddr::from(Ipv6Addr::from_bits(index << 8))), true, false);
+        }
+        assert_eq!(set.compile(&mut zeroed_table()), Err(TooManyRules));
+    }
+
+    /// What the rules say, looked up one by one.
+    fn model(rules: &[(IpNet, bool, bool)], address: IpAddr) -> bool {
+        let mut kept: Vec<(IpNet, bool)> = Vec::new();
+        for &(network, allow, all) in rules {
+            kept.retain(|(part, _)| *part != network && !(all && network.contains(part)));
+            kept.push((network, allow));
+        }
+        kept.iter()
+            .filter(|(network, _)| network.contains(&address))
+            .max_by_key(|(network, _)| network.prefix_len())
+            .is_some_and(|&(_, allow)| allow)
+    }
+
+    /// Addresses that are close together in a few places, so that networks overlap.
+    fn bits() -> impl Strategy<Value = u128> {
+        (
+            prop_oneof![Just(0u128), Just(u128::MAX), Just(0x2001_0db8 << 96)],
+            0u8..128,
+            any::<u128>(),
+        )
+            .prop_map(|(base, shift, noise)| base ^ (noise >> shift))
+    }
+
+    fn v4(bits: u128) -> Ipv4Addr {
+        Ipv4Addr::from_bits(((bits ^ bits >> 96) & 0xffff_ffff).try_into().unwrap())
+    }
+
+    fn network() -> impl Strategy<Value = IpNet> {
+        (bits(), 0u8..=128, any::<bool>()).prop_map(|(bits, len, is_v4)| {
+            let network = if is_v4 {
+                IpNet::new(v4(bits).into(), len / 4)
+            } else {
+                IpNet::new(Ipv6Addr::from_bits(bits).into(), len)
+            };
+            network.unwrap().trunc()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+        #[test]
+        fn table_agrees_with_the_linear_model(
+            rules in prop::collection::vec((network(), any::<bool>(), prop::bool::weighted(0.1)), 0..24),
+            addresses in prop::collection::vec(bits(), 150),
+        ) {
+            let mut set = AccessRules::default();
+            for &(network, allow, all) in &rules {
+                set.lay(network, allow, all);
+            }
+            let access = AccessList::compile(&set).unwrap();
+            let edges = rules.iter().flat_map(|(network, ..)| [network.network(), network.broadcast()]);
+            let random = addresses.iter().flat_map(|&bits| {
+                [IpAddr::from(v4(bits)), IpAddr::from(Ipv6Addr::from_bits(bits))]
+            });
+            for address in edges.chain(random) {
+                prop_assert_eq!(access.allows(address), model(&rules, address), "{}", address);
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The command line: chrony's, as far as it is built in. What is not is refused by its name, never ignored.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser};
+
+/// Keeps the time and serves it.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "ntp-xdpd",
+    about = "NTP daemon that answers requests in XDP",
+    long_about = "Keeps the system clock right and serves the time over NTP. Requests are answered in the \
+        kernel by an XDP program on the interfaces that `xdp` lines name, and by the daemon otherwise.",
+    override_usage = "ntp-xdpd [OPTION]... [DIRECTIVE]...",
+    disable_version_flag = true,
+    after_help = "Without -d or -n the daemon goes to the background, and the command returns when it serves \
+        (0) or has failed (1). Signals: TERM, INT, QUIT and HUP end the daemon, USR1 logs its counters."
+)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag for each option of chronyd")]
+pub struct Args {
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6_only")]
+    pub ipv4_only: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    pub ipv6_only: bool,
+
+    /// Configuration file [default: the first that exists of /etc/ntp-xdp/ntp-xdp.conf, /etc/chrony/chrony.conf
+    /// and /etc/chrony.conf]
+    #[arg(short = 'f', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+
+    /// Stay in the foreground
+    #[arg(short = 'n')]
+    pub foreground: bool,
+
+    /// Stay in the foreground and log to the terminal; twice: debugging messages, too
+    #[arg(short = 'd', action = ArgAction::Count)]
+    pub debug: u8,
+
+    /// Log to a file
+    #[arg(short = 'l', value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    /// Least level of messages: -1 debugging, 0 information, 1 warnings, 2 errors, 3 fatal errors
+    #[arg(
+        short = 'L',
+        value_name = "LEVEL",
+        default_value_t = 0,
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i8).range(-1..=3)
+    )]
+    pub log_level: i8,
+
+    /// Set the clock once and exit
+    #[arg(short = 'q', conflicts_with = "query_offset")]
+    pub set_once: bool,
+
+    /// Print the offset of the clock once and exit; the clock is not set
+    #[arg(short = 'Q')]
+    pub query_offset: bool,
+
+    /// Exit after so many seconds [default: never, with -q and -Q: 30]
+    #[arg(short = 't', value_name = "SECONDS")]
+    pub timeout_s: Option<u32>,
+
+    /// After a restart: leave out the steps that `makestep` allows after a start
+    #[arg(short = 'R')]
+    pub restarted: bool,
+
+    /// Leave the system clock alone, and serve time that is right all the same
+    #[arg(short = 'x')]
+    pub follow: bool,
+
+    /// Become this user once sockets are open and the program is loaded, and keep only what that takes
+    #[arg(short = 'u', value_name = "USER")]
+    pub user: Option<String>,
+
+    /// Lock the daemon into memory
+    #[arg(short = 'm')]
+    pub lock_memory: bool,
+
+    /// Do not insist on being started by root (nothing does)
+    #[arg(short = 'U')]
+    pub any_user: bool,
+
+    /// Print version and features
+    #[arg(short = 'v', long = "version")]
+    pub version: bool,
+
+    /// Print the configuration
+    #[arg(short = 'p', hide = true)]
+    pub print: bool,
+
+    /// Reload measurements
+    #[arg(short = 'r', hide = true)]
+    pub reload: bool,
+
+    /// Set the clock from the real-time clock
+    #[arg(short = 's', hide = true)]
+    pub from_rtc: bool,
+
+    /// Filter of system calls
+    #[arg(short = 'F', value_name = "LEVEL", hide = true, allow_negative_numbers = true)]
+    pub filter: Option<i8>,
+
+    /// Scheduling priority
+    #[arg(short = 'P', value_name = "PRIORITY", hide = true)]
+    pub priority: Option<u8>,
+
+    /// The process was started by one that waits until it serves
+    #[arg(long = "in-background", hide = true)]
+    pub in_background: bool,
+
+    /// Directives, in place of a file
+    #[arg(value_name = "DIRECTIVE", trailing_var_arg = true)]
+    pub directives: Vec<String>,
+}
+
+impl Args {
+    /// The first option that was given and is not built in.
+    #[must_use]
+    pub fn not_built_in(&self) -> Option<&'static str> {
+        let options = [
+            ("-p", self.print),
+            ("-r", self.reload),
+            ("-s", self.from_rtc),
+            ("-F", self.filter.is_some_and(|level| level != 0)),
+            ("-P", self.priority.is_some_and(|priority| priority != 0)),
+        ];
+        options.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
+    }
+
+    /// Whether the daemon stays in the foreground.
+    #[must_use]
+    pub const fn stays(&self) -> bool {
+        self.foreground || self.debug > 0 || self.is_one_shot()
+    }
+
+    /// Whether the clock is set or asked for once.
+    #[must_use]
+    pub const fn is_one_shot(&self) -> bool {
+        self.set_once || self.query_offset
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(arguments: &str) -> Args {
+        Args::try_parse_from(std::iter::once("ntp-xdpd").chain(arguments.split_whitespace()))
+            .unwrap()
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn options_are_chronys() {
+        let args = parse("-4 -d -x -f /etc/x.conf -L -1 -l /tmp/log -u ntp -t 5");
+        assert!(args.ipv4_only && args.follow && args.stays());
+        assert_eq!((args.log_level, args.timeout_s), (-1, Some(5)));
+        assert_eq!(args.file, Some(PathBuf::from("/etc/x.conf")));
+        assert_eq!(args.user.as_deref(), Some("ntp"));
+        assert_eq!(parse("-dd").debug, 2);
+        assert!(parse("-Q").stays() && !parse("-x").stays());
+    }
+
+    #[test]
+    fn directives_take_the_place_of_a_file() {
+        let args =
+            Args::try_parse_from(["ntp-xdpd", "-q", "server 192.0.2.1 iburst", "port 0"]).unwrap();
+        assert_eq!(args.directives, ["server 192.0.2.1 iburst", "port 0"]);
+    }
+
+    #[test]
+    fn options_that_are_not_built_in_are_named() {
+        for (arguments, expected) in [
+            ("-r -d", Some("-r")),
+            ("-p", Some("-p")),
+            ("-s", Some("-s")),
+            ("-F 1", Some("-F")),
+            ("-F -1", Some("-F")),
+            ("-P 10", Some("-P")),
+            ("-F 0 -d", None),
+            ("-U -m -R", None),
+        ] {
+            assert_eq!(parse(arguments).not_built_in(), expected, "{arguments}");
+        }
+    }
+
+    #[test]
+    fn unknown_options_and_values_are_refused() {
+        for arguments in ["-z", "-L 9", "-q -Q", "-4 -6", "-t x"] {
+            let arguments = std::iter::once("ntp-xdpd").chain(arguments.split_whitespace());
+            assert!(Args::try_parse_from(arguments).is_err());
+        }
+    }
+}

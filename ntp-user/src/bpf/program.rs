@@ -1,0 +1,156 @@
+//! The loaded program and its maps.
+
+use std::io;
+
+use aya::maps::{Map, MapData, PerCpuArray};
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfError, EbpfLoader};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use ntp_common::counters::{COUNTER_COUNT, Counters, accumulate};
+use ntp_common::maps::{ACL_MAP, COUNTERS_MAP, PORT_VARIABLE, PROGRAM, SERVING_MAP};
+
+use super::acl_map::AclMap;
+use super::capabilities::missing_for_xdp;
+use super::serving_map::MappedPage;
+
+/// The object that was built by `cargo xtask build-ebpf` before the daemon was.
+#[cfg(ntp_xdp_object)]
+pub const OBJECT: Option<&[u8]> =
+    Some(aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ntp-xdp.o")));
+
+/// The object that was built by `cargo xtask build-ebpf` before the daemon was: there was none.
+#[cfg(not(ntp_xdp_object))]
+pub const OBJECT: Option<&[u8]> = None;
+
+/// Why there is no program.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The daemon was built before the eBPF object.
+    #[error("XDP is not built in: run `cargo xtask build-ebpf` and build the daemon again")]
+    NotBuiltIn,
+    /// The process lacks a right.
+    #[error("no permission to load the XDP program: this process lacks {}", .0.join(", "))]
+    NotPermitted(Vec<String>),
+    /// The kernel did not take it.
+    #[error("the kernel refuses the XDP program: {0}")]
+    Refused(String),
+    /// A map or program is not in the object.
+    #[error("the XDP object has no `{0}`: it does not belong to this daemon")]
+    Missing(&'static str),
+    /// A map's memory is not to be had.
+    #[error("cannot map the memory of `{map}`: {error}")]
+    Unmapped {
+        /// The map.
+        map: &'static str,
+        /// The reason.
+        error: io::Error,
+    },
+}
+
+impl From<EbpfError> for LoadError {
+    fn from(error: EbpfError) -> Self {
+        Self::Refused(with_causes(&error))
+    }
+}
+
+/// The program, loaded. Dropping it unloads it where no link holds it.
+#[derive(Debug)]
+pub struct Program {
+    ebpf: Ebpf,
+}
+
+impl Program {
+    /// Loads the embedded object, to serve `port`.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load(port: u16) -> Result<Self, LoadError> {
+        Self::load_object(OBJECT.ok_or(LoadError::NotBuiltIn)?, port)
+    }
+
+    /// Loads an object, to serve `port`.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load_object(object: &[u8], port: u16) -> Result<Self, LoadError> {
+        let missing = missing_for_xdp();
+        if !missing.is_empty() {
+            return Err(LoadError::NotPermitted(missing));
+        }
+        // Before Linux 5.11 maps counted against the limit on locked memory.
+        if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
+            tracing::debug!(%error, "The limit on locked memory stays");
+        }
+        let port = port.to_be();
+        let mut loader = EbpfLoader::new();
+        let ebpf = loader.override_global(PORT_VARIABLE, &port, true).load(object)?;
+        let mut program = Self { ebpf };
+        program.xdp()?.load().map_err(|error| LoadError::Refused(with_causes(&error)))?;
+        Ok(program)
+    }
+
+    /// The program itself, to attach it or to run it.
+    ///
+    /// # Errors
+    /// [`LoadError::Missing`].
+    pub fn xdp(&mut self) -> Result<&mut Xdp, LoadError> {
+        let program = self.ebpf.program_mut(PROGRAM).ok_or(LoadError::Missing(PROGRAM))?;
+        program.try_into().map_err(|_| LoadError::Missing(PROGRAM))
+    }
+
+    /// Maps the page of snapshots.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn serving_page(&self) -> Result<MappedPage, LoadError> {
+        MappedPage::new(self.array(SERVING_MAP)?.fd())
+            .map_err(|error| LoadError::Unmapped { map: SERVING_MAP, error })
+    }
+
+    /// Maps the access tables. To be called once: who fills them must be alone.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn acl_map(&self) -> Result<AclMap, LoadError> {
+        AclMap::new(self.array(ACL_MAP)?.fd())
+            .map_err(|error| LoadError::Unmapped { map: ACL_MAP, error })
+    }
+
+    /// The counters of all CPUs together.
+    ///
+    /// # Errors
+    /// When the map is missing or the kernel does not tell.
+    pub fn counters(&self) -> Result<Counters, LoadError> {
+        let map = self.ebpf.map(COUNTERS_MAP).ok_or(LoadError::Missing(COUNTERS_MAP))?;
+        let map = PerCpuArray::<_, Counters>::try_from(map)
+            .map_err(|_| LoadError::Missing(COUNTERS_MAP))?;
+        let cpus = map.get(&0, 0).map_err(|error| LoadError::Refused(with_causes(&error)))?;
+        let mut total = [0; COUNTER_COUNT];
+        for counters in cpus.iter() {
+            accumulate(&mut total, counters);
+        }
+        Ok(total)
+    }
+
+    fn array(&self, name: &'static str) -> Result<&MapData, LoadError> {
+        match self.ebpf.map(name) {
+            Some(Map::Array(data)) => Ok(data),
+            _ => Err(LoadError::Missing(name)),
+        }
+    }
+}
+
+/// An error and what it was caused by, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let message = error.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,166 @@
+//! XDP as the daemon runs it: one program, its interfaces, and what they are told.
+
+use std::time::Duration;
+
+use ntp_common::acl::AclControl;
+use ntp_common::counters::Counters;
+use ntp_engine::conf::Xdp as Wanted;
+
+use super::acl_map::AclMap;
+use super::attachment::{AttachError, Attachment, remove_stale_pins};
+use super::program::{LoadError, Program};
+use super::serving_map::MappedPage;
+use crate::access::{AccessRules, TooManyRules};
+
+/// XDP is not on.
+#[derive(Debug, thiserror::Error)]
+pub enum XdpError {
+    /// The program was not loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The program is loaded, and on none of the interfaces.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// The access rules do not fit.
+    #[error(transparent)]
+    Access(#[from] TooManyRules),
+}
+
+/// The program at work.
+#[derive(Debug)]
+pub struct Xdp {
+    program: Program,
+    acl: AclMap,
+    attachments: Vec<Attachment>,
+    awaits_take_over: bool,
+}
+
+/// The program, loaded and about to be attached.
+#[derive(Debug)]
+pub struct Loaded {
+    program: Program,
+    acl: AclMap,
+    page: MappedPage,
+}
+
+impl Loaded {
+    /// Loads the program to serve `port`. It answers nobody before rules and a snapshot are in its maps.
+    ///
+    /// # Errors
+    /// [`XdpError::Load`].
+    pub fn new(port: u16) -> Result<Self, XdpError> {
+        let program = Program::load(port)?;
+        let (acl, page) = (program.acl_map()?, program.serving_page()?);
+        Ok(Self { program, acl, page })
+    }
+
+    /// Attaches the program to all interfaces that can take it; the page is for who publishes snapshots.
+    ///
+    /// # Errors
+    /// The first interface with a mode of its own, not `auto`, that can't take it.
+    pub fn attach(mut self, wanted: &[Wanted]) -> Result<(Xdp, MappedPage), XdpError> {
+        remove_stale_pins(wanted);
+        let mut attachments = Vec::new();
+        for wanted in wanted {
+            match Attachment::new(self.program.xdp()?, wanted) {
+                Ok(attachment) => attachments.push(attachment),
+                Err(error) if may_go_without(wanted, &error) => {
+                    tracing::warn!(interface = wanted.interface, %error, "Serving without XDP");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let Self { program, acl, page } = self;
+        Ok((Xdp { program, acl, attachments, awaits_take_over: true }, page))
+    }
+}
+
+/// Whether an interface is served without XDP rather than not at all.
+fn may_go_without(wanted: &Wanted, error: &AttachError) -> bool {
+    match error {
+        AttachError::Busy(_) | AttachError::Refused { .. } => {
+            wanted.mode == ntp_engine::conf::XdpMode::Auto
+        }
+        AttachError::NoInterface(_) | AttachError::NoBpfFs(_) | AttachError::Unpinned { .. } => {
+            false
+        }
+    }
+}
+
+impl Xdp {
+    /// Compiles access rules for the program; the control word puts them into force.
+    ///
+    /// # Errors
+    /// [`TooManyRules`].
+    pub fn fill_access(&mut self, rules: &AccessRules) -> Result<AclControl, TooManyRules> {
+        self.acl.fill(rules)
+    }
+
+    /// To be called when there is a snapshot to answer from: puts the program in the place of an earlier
+    /// run's, which has gone on answering until now.
+    pub fn go_live(&mut self) {
+        if !std::mem::take(&mut self.awaits_take_over) {
+            return;
+        }
+        self.for_each_attachment(|attachment, program| {
+            attachment.take_over(program).map(|()| false)
+        });
+    }
+
+    /// Attaches the program again to interfaces that have gone and come back.
+    pub fn restore(&mut self) {
+        self.for_each_attachment(Attachment::restore);
+    }
+
+    fn for_each_attachment(
+        &mut self,
+        mut act: impl FnMut(&mut Attachment, &mut aya::programs::Xdp) -> Result<bool, AttachError>,
+    ) {
+        let Ok(program) = self.program.xdp() else { return };
+        for attachment in &mut self.attachments {
+            match act(attachment, program) {
+                Ok(false) => {}
+                Ok(true) => log_path(attachment),
+                Err(error) => {
+                    tracing::error!(interface = attachment.interface(), %error, "XDP is off");
+                }
+            }
+        }
+    }
+
+    /// Says on which interfaces requests are answered in the kernel, and how.
+    pub fn log_paths(&self) {
+        self.attachments.iter().for_each(log_path);
+    }
+
+    /// Interfaces that the program is on.
+    #[must_use]
+    pub fn interfaces(&self) -> Vec<String> {
+        self.attachments.iter().map(|attachment| attachment.interface().to_owned()).collect()
+    }
+
+    /// How long requests are answered after the daemon has gone; `None`: not at all.
+    #[must_use]
+    pub fn hold(&self) -> Option<Duration> {
+        let longest = self.attachments.iter().map(Attachment::holdover_s).max()?;
+        (longest > 0).then(|| Duration::from_secs(longest.into()))
+    }
+
+    /// What the program has counted; zero when the kernel does not tell.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.program.counters().unwrap_or_else(|error| {
+            tracing::error!(%error, "Counters of XDP can't be read");
+            Counters::default()
+        })
+    }
+}
+
+fn log_path(attachment: &Attachment) {
+    tracing::info!(
+        interface = attachment.interface(),
+        mode = attachment.mode().name(),
+        holdover_s = attachment.holdover_s(),
+        "Answering in XDP"
+    );
+}

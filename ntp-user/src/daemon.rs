@@ -1,0 +1,197 @@
+//! The daemon from its start to its end: sets up, drops privileges, runs the event loop, shuts down.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use ntp_engine::conf::{Config, MakeStep, StepLimit};
+use ntp_engine::driver::Seams;
+use ntp_engine::settings::EngineConfig;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use sd_notify::NotifyState;
+use tokio::sync::Notify;
+
+use crate::access::HostAddresses;
+use crate::args::Args;
+use crate::bpf::xdp::Xdp;
+use crate::clock::readings::monotonic;
+use crate::drift_file::DriftFile;
+use crate::event_loop::{self, DaemonDriver, Sources};
+use crate::features;
+use crate::net::interfaces::Served;
+use crate::net::server::{InlineServer, WorkerThreads};
+use crate::net::udp::{LocalEnd, UdpTransport};
+use crate::pid_file::PidFile;
+use crate::privileges::{self, Duties};
+use crate::resolver::{Families, ThreadResolver};
+use crate::setup::{Means, Parts, set_up};
+use crate::signals::Signals;
+use crate::supervisor;
+use crate::tasks::{
+    Access, Limits, Outcome, Tasks, UserPath, log_counters, seconds_after, tell_systemd,
+};
+
+/// How long the daemon looks for the time when it is asked for once, seconds.
+const ONE_SHOT_TIMEOUT_S: u32 = 30;
+
+/// Runs the daemon until it is told to end.
+///
+/// # Errors
+/// What keeps it from starting, in words for the operator.
+pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
+    tracing::info!(
+        "{} version {} starting {}",
+        features::NAME,
+        features::VERSION,
+        features::list()
+    );
+    let pid_path = config.pidfile.as_ref().filter(|_| !args.is_one_shot());
+    if let Some(path) = pid_path {
+        PidFile::check(path)?;
+    }
+    let means = means(args);
+    let parts = set_up(config, means)?;
+    if args.lock_memory {
+        privileges::lock_memory()?;
+    }
+    let pid_file = pid_path.map(|path| PidFile::write(path)).transpose()?;
+    if let Some(user) = args.user.as_ref().or(config.user.as_ref()) {
+        privileges::become_user(user, duties(config, means, &parts))?;
+    }
+    let interrupted = Arc::new(Notify::new());
+    let signals = Signals::install().context("cannot handle signals")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .on_thread_unpark({
+            let (signals, interrupted) = (signals.clone(), Arc::clone(&interrupted));
+            move || {
+                if signals.is_pending() {
+                    interrupted.notify_one();
+                }
+            }
+        })
+        .build()
+        .context("cannot start the event loop")?;
+    let outcome = runtime.block_on(serve(args, config, parts, signals, interrupted));
+    drop(pid_file);
+    tracing::info!("{} exiting", features::NAME);
+    outcome
+}
+
+fn means(args: &Args) -> Means {
+    let families = match (args.ipv4_only, args.ipv6_only) {
+        (true, _) => Families::V4,
+        (_, true) => Families::V6,
+        _ => Families::Both,
+    };
+    let follow = args.follow || args.query_offset;
+    Means { follow, families, is_one_shot: args.is_one_shot() }
+}
+
+fn duties(config: &Config, means: Means, parts: &Parts) -> Duties {
+    Duties {
+        steers_clock: !means.follow,
+        binds_ports: config.acquisitionport.is_some(),
+        attaches_xdp: parts.xdp.is_some(),
+    }
+}
+
+/// Runs the event loop and shuts down after it.
+async fn serve(
+    args: &Args,
+    config: &Config,
+    parts: Parts,
+    signals: Signals,
+    interrupted: Arc<Notify>,
+) -> anyhow::Result<Outcome> {
+    let Parts { clock, published, shared, sockets, is_inline, bound, xdp } = parts;
+    let local = LocalEnd {
+        v4: config.bindacqaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
+        v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
+        port: config.acquisitionport.unwrap_or(0),
+    };
+    let (transport, incoming) = UdpTransport::new(local, clock.time_base());
+    let (resolver, addresses) = ThreadResolver::new(means(args).families);
+    let drift_store = DriftFile::new(config.driftfile.as_ref().map(|file| file.path.clone()));
+    let drift = drift_store.read();
+    let seams = Seams { clock, transport, ref_map: published, resolver, drift_store };
+    let engine = engine_config(args, config, shared.precision_log2);
+    let mut driver = DaemonDriver::new(engine, StdRng::from_rng(&mut rand::rng()), drift, seams);
+    let served =
+        Served { interfaces: xdp.as_ref().map(Xdp::interfaces).unwrap_or_default(), bound };
+    let rules = config.access.iter().map(|rule| rule.value.clone()).collect();
+    let access = Access { rules, hosts: HostAddresses::new(), shared: Arc::clone(&shared.access) };
+    let mut tasks = Tasks {
+        access,
+        xdp,
+        served,
+        user_path: UserPath::Nobody,
+        limits: limits(args),
+        is_watched: sd_notify::watchdog_enabled().is_some(),
+        addresses: Vec::new(),
+        ticks: 0,
+    };
+    tasks.start(&mut driver)?;
+    driver.start();
+    tasks.user_path = match sockets.len() {
+        0 => UserPath::Nobody,
+        _ if is_inline => {
+            let sockets = sockets.into_iter().flatten().collect();
+            UserPath::Inline(Box::new(InlineServer::new(sockets, &shared)?))
+        }
+        _ => UserPath::Threads(WorkerThreads::start(sockets, &shared)?),
+    };
+    log_paths(config, &tasks);
+    tell_systemd(&[NotifyState::Ready]);
+    if args.in_background {
+        supervisor::report_ready()?;
+    }
+    let mut sources = Sources { incoming, resolved: addresses, signals, interrupted };
+    let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources).await;
+    shut_down(driver, tasks);
+    Ok(outcome)
+}
+
+fn engine_config(args: &Args, config: &Config, precision_log2: i8) -> EngineConfig {
+    let mut engine = EngineConfig { precision_log2, ..EngineConfig::from_config(config) };
+    if args.set_once {
+        engine.makestep = Some(MakeStep { threshold_s: 0.0, limit: StepLimit::Updates(1) });
+    } else if args.restarted || args.query_offset {
+        engine.makestep = engine.makestep.filter(|step| step.limit == StepLimit::Unlimited);
+    }
+    engine
+}
+
+fn limits(args: &Args) -> Limits {
+    let is_one_shot = args.is_one_shot();
+    let timeout_s = args.timeout_s.or(is_one_shot.then_some(ONE_SHOT_TIMEOUT_S));
+    Limits { is_one_shot, end: timeout_s.map(|seconds| seconds_after(monotonic(), seconds)) }
+}
+
+/// Says who answers requests, and where.
+fn log_paths(config: &Config, tasks: &Tasks) {
+    if let Some(xdp) = &tasks.xdp {
+        xdp.log_paths();
+    }
+    let (bound, port) = (&tasks.served.bound, config.port);
+    match &tasks.user_path {
+        UserPath::Nobody => {}
+        UserPath::Inline(_) => tracing::info!(?bound, port, threads = 0, "Answering in user space"),
+        UserPath::Threads(threads) => {
+            tracing::info!(?bound, port, threads = threads.count(), "Answering in user space");
+        }
+    }
+}
+
+/// Ends serving, then timekeeping. Where XDP is to hold over, it answers from a last snapshot.
+fn shut_down(mut driver: DaemonDriver, tasks: Tasks) {
+    tell_systemd(&[NotifyState::Stopping]);
+    let Tasks { xdp, user_path, .. } = tasks;
+    let user = match user_path {
+        UserPath::Threads(threads) => threads.stop(),
+        path @ (UserPath::Nobody | UserPath::Inline(_)) => path.counters(),
+    };
+    driver.shutdown(xdp.as_ref().and_then(Xdp::hold));
+    log_counters(&xdp.as_ref().map_or([0; _], Xdp::counters), &user);
+}

@@ -1,0 +1,110 @@
+//! The timekeeping thread: waits for packets, names, deadlines and signals, and hands them to the engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ntp_common::time::MonoNs;
+use ntp_engine::driver::Driver;
+use rand::rngs::StdRng;
+use tokio::sync::Notify;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
+use tokio::time::{Instant, sleep_until};
+
+use crate::clock::DaemonClock;
+use crate::clock::readings::monotonic;
+use crate::drift_file::DriftFile;
+use crate::net::udp::{Incoming, UdpTransport};
+use crate::resolver::{Resolved, ThreadResolver};
+use crate::serving::published::Published;
+use crate::signals::Signals;
+use crate::tasks::{Outcome, Tasks};
+
+/// The engine with the daemon's clocks, sockets and files.
+pub(crate) type DaemonDriver =
+    Driver<DaemonClock, UdpTransport, Published, ThreadResolver, DriftFile, StdRng>;
+
+/// How often what changes by itself is looked at; also the longest that a signal can go unnoticed.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Where things come from that the event loop waits for.
+pub(crate) struct Sources {
+    /// Packets of sources.
+    pub(crate) incoming: Receiver<Incoming>,
+    /// Names that were resolved.
+    pub(crate) resolved: UnboundedReceiver<Resolved>,
+    /// Signals.
+    pub(crate) signals: Signals,
+    /// Told when a signal has interrupted waiting.
+    pub(crate) interrupted: Arc<Notify>,
+}
+
+/// What one wait ended with.
+enum Event {
+    Incoming(Incoming),
+    Resolved(Resolved),
+    Deadline,
+    Served,
+    Interrupted,
+}
+
+/// Runs until a signal ends the daemon, or `tasks` say that it is done.
+pub(crate) async fn run(
+    driver: &mut DaemonDriver,
+    tasks: &mut Tasks,
+    sources: &mut Sources,
+) -> Outcome {
+    let mut next_tick = monotonic();
+    loop {
+        let now = monotonic();
+        if now >= next_tick {
+            next_tick = now.after(nanos(TICK));
+            tasks.tick(driver);
+        }
+        tasks.follow_up(driver, now);
+        if sources.signals.take_report() {
+            tasks.log_counters();
+        }
+        if sources.signals.is_end() {
+            return Outcome::Ended;
+        }
+        if let Some(outcome) = tasks.outcome(driver, now) {
+            return outcome;
+        }
+        let deadline = driver.next_deadline().map_or(next_tick, |deadline| deadline.min(next_tick));
+        match wait(sources, tasks, deadline).await {
+            Event::Incoming(incoming) => take(driver, incoming),
+            Event::Resolved(resolved) => {
+                tasks.host_resolved(driver, &resolved);
+                driver.on_resolved(&resolved.name, &resolved.addresses);
+            }
+            Event::Deadline => driver.on_timer(),
+            Event::Served | Event::Interrupted => {}
+        }
+    }
+}
+
+async fn wait(sources: &mut Sources, tasks: &mut Tasks, deadline: MonoNs) -> Event {
+    let wait = Duration::from_nanos(deadline.since(monotonic()));
+    tokio::select! {
+        biased;
+        () = sources.interrupted.notified() => Event::Interrupted,
+        // The senders live in the driver, as long as the loop runs.
+        Some(incoming) = sources.incoming.recv() => Event::Incoming(incoming),
+        Some(resolved) = sources.resolved.recv() => Event::Resolved(resolved),
+        () = sleep_until(Instant::now() + wait) => Event::Deadline,
+        () = tasks.serve() => Event::Served,
+    }
+}
+
+fn take(driver: &mut DaemonDriver, incoming: Incoming) {
+    match incoming {
+        Incoming::Packet { source, from, octets, at } => {
+            driver.on_packet(source, from, &octets, at);
+        }
+        Incoming::Sent { source, request, at } => driver.on_sent(source, request, at),
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,32 @@
+//! The daemon `ntp-xdpd`: it gives the engine clocks, sockets and files, serves time in user space, and puts
+//! the XDP program to work.
+//!
+//! Timekeeping is one thread. Unsafe code lives in `bpf`, `clock` and `net` alone.
+
+#![deny(unsafe_code)]
+
+pub mod access;
+pub mod args;
+#[expect(unsafe_code, reason = "maps memory and calls the kernel")]
+pub mod bpf;
+#[expect(unsafe_code, reason = "steers the kernel's clock")]
+pub mod clock;
+pub mod config;
+mod daemon;
+pub mod drift_file;
+mod event_loop;
+mod features;
+mod log;
+#[expect(unsafe_code, reason = "calls the kernel's socket interface")]
+pub mod net;
+mod pid_file;
+mod privileges;
+pub mod resolver;
+pub mod serving;
+mod setup;
+mod signals;
+mod startup;
+mod supervisor;
+mod tasks;
+
+pub use startup::startup;

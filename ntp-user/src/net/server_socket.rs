@@ -1,0 +1,163 @@
+//! The sockets that requests come in on.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+
+use super::socket::{bind, set, udp};
+use super::timestamping::stamp_received;
+
+/// How server sockets are opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddresses {
+    /// Addresses to bind, each with the port.
+    pub addresses: Vec<SocketAddr>,
+    /// How many sockets share each address.
+    pub sockets_each: usize,
+    /// Whether requests to sources leave from the same port.
+    pub port_is_shared: bool,
+}
+
+/// A server socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerSocketError {
+    /// Somebody else serves on the address.
+    #[error("UDP port {} is in use on {}: is another time server running?", .0.port(), .0.ip())]
+    InUse(SocketAddr),
+    /// The port is privileged.
+    #[error("no permission to bind UDP port {} (CAP_NET_BIND_SERVICE)", .0.port())]
+    NotPermitted(SocketAddr),
+    /// Another reason.
+    #[error("cannot serve on {address}: {error}")]
+    Failed {
+        /// The address.
+        address: SocketAddr,
+        /// The reason.
+        error: io::Error,
+    },
+}
+
+impl ServerSocketError {
+    fn new(address: SocketAddr, error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::EADDRINUSE) => Self::InUse(address),
+            Some(libc::EACCES | libc::EPERM) => Self::NotPermitted(address),
+            _ => Self::Failed { address, error },
+        }
+    }
+}
+
+/// Opens the sockets: as many groups as share an address, each with a socket for every address.
+///
+/// A family that the host does not have is left out, unless an address of it was asked for.
+///
+/// # Errors
+/// [`ServerSocketError`], with nothing left open.
+pub fn open(wanted: &ServerAddresses) -> Result<Vec<Vec<OwnedFd>>, ServerSocketError> {
+    let mut groups: Vec<Vec<OwnedFd>> = Vec::new();
+    groups.resize_with(wanted.sockets_each, Vec::new);
+    for &address in &wanted.addresses {
+        if wanted.sockets_each > 1 {
+            // Sockets that share a port would share it with another daemon's, too. One that does not
+            // tells whether there is any.
+            match open_one(address, Sharing::Alone) {
+                Err(error) if is_missing_family(&error, address) => continue,
+                probe => drop(probe.map_err(|error| ServerSocketError::new(address, error))?),
+            }
+        }
+        let sharing = match (wanted.sockets_each, wanted.port_is_shared) {
+            (..=1, false) => Sharing::Alone,
+            (..=1, true) => Sharing::WithRequests,
+            _ => Sharing::AmongThreads,
+        };
+        for group in &mut groups {
+            match open_one(address, sharing) {
+                Err(error) if is_missing_family(&error, address) => {
+                    tracing::debug!(%address, %error, "Address family is not there");
+                }
+                socket => {
+                    group.push(socket.map_err(|error| ServerSocketError::new(address, error))?);
+                }
+            }
+        }
+    }
+    Ok(groups)
+}
+
+/// With whom a port is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    AmongThreads,
+    WithRequests,
+}
+
+fn open_one(address: SocketAddr, sharing: Sharing) -> io::Result<OwnedFd> {
+    let socket = udp(address)?;
+    match sharing {
+        Sharing::Alone => {}
+        Sharing::AmongThreads => set(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?,
+        Sharing::WithRequests => set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?,
+    }
+    match address.ip() {
+        IpAddr::V4(_) => set(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
+        IpAddr::V6(_) => set(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
+    }
+    stamp_received(&socket);
+    bind(&socket, address)?;
+    Ok(socket)
+}
+
+fn is_missing_family(error: &io::Error, address: SocketAddr) -> bool {
+    let is_missing = matches!(
+        error.raw_os_error(),
+        Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL | libc::EINVAL | libc::EPROTONOSUPPORT)
+    );
+    is_missing && address.ip().is_unspecified()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    fn wanted(port: u16, sockets_each: usize) -> ServerAddresses {
+        let addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
+        ServerAddresses { addresses, sockets_each, port_is_shared: false }
+    }
+
+    fn free_port() -> u16 {
+        UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn every_thread_gets_a_socket_of_its_own() {
+        let groups = open(&wanted(free_port(), 3)).unwrap();
+        assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+    }
+
+    #[test]
+    fn port_in_use_is_named_even_when_it_could_be_shared() {
+        let port = free_port();
+        let first = open(&wanted(port, 2)).unwrap();
+        for threads in [1, 2] {
+            let error = open(&wanted(port, threads)).unwrap_err();
+            assert!(matches!(error, ServerSocketError::InUse(_)), "{error}");
+            let message = error.to_string();
+            assert!(
+                message.contains(&format!("UDP port {port} is in use on 127.0.0.1")),
+                "{message}"
+            );
+        }
+        drop(first);
+        assert!(open(&wanted(port, 2)).is_ok());
+    }
+
+    #[test]
+    fn address_of_another_host_is_refused() {
+        let addresses = vec![SocketAddr::from(([192, 0, 2, 1], free_port()))];
+        let wanted = ServerAddresses { addresses, sockets_each: 2, port_is_shared: false };
+        let error = open(&wanted).unwrap_err().to_string();
+        assert!(error.starts_with("cannot serve on 192.0.2.1:"), "{error}");
+    }
+}

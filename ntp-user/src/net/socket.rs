@@ -1,0 +1,85 @@
+//! Makes UDP sockets: with plain libc calls and flags set one by one, which simulators know.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::address::{SocketName, family_of};
+
+/// A new UDP socket of the family of `address` that does not block.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn udp(address: SocketAddr) -> io::Result<OwnedFd> {
+    // SAFETY: makes a descriptor and touches no memory.
+    let fd = unsafe { libc::socket(family_of(address.ip()), libc::SOCK_DGRAM, 0) };
+    check(fd)?;
+    // SAFETY: the descriptor was just opened and belongs to nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: sets a flag of an open descriptor and touches no memory.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: sets a flag of an open descriptor and touches no memory.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) })?;
+    if address.is_ipv6() {
+        set(&socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+    }
+    Ok(socket)
+}
+
+/// Sets an integer option.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn set(socket: &OwnedFd, level: i32, option: i32, value: i32) -> io::Result<()> {
+    const LEN: u32 = i32::BITS / 8;
+    let fd = socket.as_raw_fd();
+    // SAFETY: `value` is as long as `LEN` says and lives during the call.
+    check(unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), LEN) })
+}
+
+/// Binds a socket to an address.
+///
+/// # Errors
+/// When the kernel refuses: the port is in use, say.
+pub fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
+    let (name, len) = SocketName::of(address);
+    let len = u32::try_from(len).unwrap_or_default();
+    // SAFETY: `name` is as long as `len` says and lives during the call.
+    check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const name).cast(), len) })
+}
+
+/// Connects a socket: it then sends to one address and hears from no other.
+///
+/// # Errors
+/// When there is no route, say.
+pub fn connect(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
+    let (name, len) = SocketName::of(address);
+    let len = u32::try_from(len).unwrap_or_default();
+    // SAFETY: `name` is as long as `len` says and lives during the call.
+    check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const name).cast(), len) })
+}
+
+/// Sends one packet: to `to`, or where the socket is connected to.
+///
+/// # Errors
+/// When the network does not take it.
+pub fn send(socket: BorrowedFd<'_>, octets: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
+    let mut name = to.map(SocketName::of);
+    let mut piece =
+        libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
+    // SAFETY: zeros are a header: it consists of integers and pointers that may be null.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut piece;
+    header.msg_iovlen = 1;
+    if let Some((name, len)) = &mut name {
+        header.msg_name = (&raw mut *name).cast();
+        header.msg_namelen = u32::try_from(*len).unwrap_or_default();
+    }
+    // SAFETY: the header points at one piece, which points at octets that are only read, and at a name.
+    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

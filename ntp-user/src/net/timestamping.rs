@@ -1,0 +1,90 @@
+//! Timestamps that the kernel takes of packets: when they arrive, and of our requests also when they leave.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use libc::{
+    SOF_TIMESTAMPING_OPT_TSONLY, SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE,
+    SOF_TIMESTAMPING_TX_SOFTWARE,
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::control::{self, CONTROL_LEN, ControlBuffer};
+use super::socket::set;
+use crate::clock::readings::UnixTime;
+
+/// How long the timekeeping thread waits for the kernel to tell when a request left, milliseconds.
+const SENT_WAIT_MS: u8 = 1;
+
+/// Asks for timestamps of packets that come in. Where there are none, the daemon reads the clock instead.
+pub fn stamp_received(socket: &OwnedFd) {
+    if let Err(error) = set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1) {
+        tracing::debug!(%error, "No kernel timestamps of received packets");
+    }
+}
+
+/// Asks for timestamps of packets that come in and of those that leave. Whether there are to be any of the
+/// latter: without, [`sent_at`] must not be called.
+#[must_use]
+pub fn stamp_both(socket: &OwnedFd) -> bool {
+    let flags = SOF_TIMESTAMPING_SOFTWARE
+        | SOF_TIMESTAMPING_RX_SOFTWARE
+        | SOF_TIMESTAMPING_TX_SOFTWARE
+        | SOF_TIMESTAMPING_OPT_TSONLY;
+    let stamps = set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags.cast_signed()).is_ok();
+    if !stamps {
+        stamp_received(socket);
+    }
+    stamps
+}
+
+/// When a packet that was just sent left, if the kernel tells within a moment: most drivers take the
+/// timestamp before the call that sends returns.
+#[must_use]
+pub fn just_sent_at(socket: BorrowedFd<'_>) -> Option<UnixTime> {
+    let first = sent_at(socket).ok().flatten();
+    first.or_else(|| {
+        let mut watched = [PollFd::new(socket, PollFlags::empty())];
+        let is_reported =
+            poll(&mut watched, PollTimeout::from(SENT_WAIT_MS)).is_ok_and(|ready| ready > 0);
+        if is_reported { sent_at(socket).ok().flatten() } else { None }
+    })
+}
+
+/// When the packet that was sent last left; `None` when the kernel has not told yet. Other reports in the
+/// socket's queue of errors are thrown away.
+///
+/// # Errors
+/// What the kernel says, but not that the queue is empty.
+pub fn sent_at(socket: BorrowedFd<'_>) -> io::Result<Option<UnixTime>> {
+    loop {
+        match read_error_queue(socket) {
+            Ok(Some(stamp)) => return Ok(Some(stamp)),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn read_error_queue(socket: BorrowedFd<'_>) -> io::Result<Option<UnixTime>> {
+    let mut controls = ControlBuffer::EMPTY;
+    // Without payload (OPT_TSONLY) there are no octets; simulators insist on a buffer.
+    let mut octets = [0u8; 256];
+    let mut piece = libc::iovec { iov_base: octets.as_mut_ptr().cast(), iov_len: octets.len() };
+    // SAFETY: zeros are a header: it consists of integers and pointers that may be null.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut piece;
+    header.msg_iovlen = 1;
+    header.msg_control = (&raw mut controls).cast();
+    header.msg_controllen = CONTROL_LEN as _;
+    let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+    // SAFETY: the header is valid, and so is all that it points at, with the lengths it gives.
+    let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };
+    if received < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let control_len = CONTROL_LEN.min(header.msg_controllen);
+    Ok(control::read(&controls.0[..control_len]).stamp)
+}

@@ -1,0 +1,349 @@
+//! The transport of requests: every request leaves from a new socket with a port that nobody could guess,
+//! which hears from the source alone and is closed when the next request leaves. RFC 8633 section 3.3,
+//! RFC 9109.
+//!
+//! Invariant: a source has one socket at most. What comes in is handed over through a channel of fixed length.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+
+use ntp_common::wire::HEADER_LEN;
+use ntp_engine::seams::{Clock, RequestId, SourceId, Stamped, StampedBy, Transport};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::batch::{Calls, Inbox, Packet};
+use super::socket;
+use super::timestamping::{just_sent_at, sent_at, stamp_both, stamp_received};
+use super::watched::WatchedSocket;
+use crate::clock::TimeBase;
+use crate::clock::readings::UnixTime;
+
+/// Packets and timestamps that may wait for the engine.
+const QUEUE_LEN: usize = 64;
+
+/// Octets of the longest reply that is handed on: a header, a code, extension fields.
+const MAX_REPLY_LEN: usize = 1280;
+
+/// Timestamps of requests that may come late, one after the other, before they are no longer asked for:
+/// each of them costs the event loop a registration that it does not get back.
+const MAX_LATE_STAMPS: u32 = 8;
+
+/// Where requests leave from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalEnd {
+    /// Over IPv4; unspecified: the kernel chooses.
+    pub v4: Ipv4Addr,
+    /// Over IPv6; unspecified: the kernel chooses.
+    pub v6: Ipv6Addr,
+    /// The port; 0: another one for each request.
+    pub port: u16,
+}
+
+/// What happened on the socket of a source.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A packet came in.
+    Packet {
+        /// The source whose socket it came in on.
+        source: SourceId,
+        /// Whom it came from.
+        from: SocketAddr,
+        /// Its octets.
+        octets: Vec<u8>,
+        /// When it arrived.
+        at: Stamped,
+    },
+    /// The kernel told when a request left.
+    Sent {
+        /// The source it went to.
+        source: SourceId,
+        /// Which request.
+        request: RequestId,
+        /// When it left.
+        at: Stamped,
+    },
+}
+
+/// Sends requests, and receives what comes back.
+#[derive(Debug)]
+pub struct UdpTransport {
+    local: LocalEnd,
+    time: TimeBase,
+    listeners: BTreeMap<SourceId, Listener>,
+    incoming: mpsc::Sender<Incoming>,
+    /// Timestamps of requests that did not come at once, one after the other.
+    late_stamps: u32,
+}
+
+/// The task that waits for a source's socket; it ends with this value.
+#[derive(Debug)]
+struct Listener(JoinHandle<()>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a task knows of the request whose answer it waits for.
+struct Wait {
+    source: SourceId,
+    request: RequestId,
+    to: SocketAddr,
+    time: TimeBase,
+    incoming: mpsc::Sender<Incoming>,
+    /// Whether the kernel will still tell when the request left.
+    awaits_stamp: bool,
+}
+
+impl UdpTransport {
+    /// A transport without any socket, and the end where what it receives comes out.
+    #[must_use]
+    pub fn new(local: LocalEnd, time: TimeBase) -> (Self, mpsc::Receiver<Incoming>) {
+        let (incoming, receiver) = mpsc::channel(QUEUE_LEN);
+        (Self { local, time, listeners: BTreeMap::new(), incoming, late_stamps: 0 }, receiver)
+    }
+
+    /// A socket for one request. It is not connected: an error that comes back would unhinge the event
+    /// loop's watch of it, and tells nothing that silence does not.
+    fn open(&self, to: SocketAddr) -> io::Result<OwnedFd> {
+        let socket = socket::udp(to)?;
+        let local = match to.ip() {
+            IpAddr::V4(_) => IpAddr::V4(self.local.v4),
+            IpAddr::V6(_) => IpAddr::V6(self.local.v6),
+        };
+        if self.local.port != 0 {
+            socket::set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+        }
+        if self.local.port != 0 || !local.is_unspecified() {
+            socket::bind(&socket, SocketAddr::new(local, self.local.port))?;
+        }
+        if self.local.port != 0 {
+            // All sources share the port: only a connected socket hears from its own source alone.
+            socket::connect(&socket, to)?;
+        }
+        Ok(socket)
+    }
+
+    fn stamped(&self, stamp: UnixTime) -> Stamped {
+        Stamped { at: self.time.when(stamp), by: StampedBy::Kernel }
+    }
+}
+
+impl Transport for UdpTransport {
+    fn send(
+        &mut self,
+        source: SourceId,
+        request: RequestId,
+        to: SocketAddr,
+        packet: &[u8; HEADER_LEN],
+        _clock: &dyn Clock,
+    ) -> io::Result<Stamped> {
+        self.close(source);
+        let socket = self.open(to)?;
+        let stamps = if self.late_stamps < MAX_LATE_STAMPS {
+            stamp_both(&socket)
+        } else {
+            stamp_received(&socket);
+            false
+        };
+        let read = Stamped { at: self.time.now(), by: StampedBy::Daemon };
+        socket::send(socket.as_fd(), packet, (self.local.port == 0).then_some(to))?;
+        let stamp = if stamps { just_sent_at(socket.as_fd()) } else { None };
+        let awaits_stamp = stamps && stamp.is_none();
+        self.late_stamps = if awaits_stamp { self.late_stamps + 1 } else { 0 };
+        let (time, incoming) = (self.time.clone(), self.incoming.clone());
+        let wait = Wait { source, request, to, time, incoming, awaits_stamp };
+        let listening = wait.listen(WatchedSocket::new(socket)?);
+        self.listeners.insert(source, Listener(tokio::spawn(listening)));
+        Ok(stamp.map_or(read, |stamp| self.stamped(stamp)))
+    }
+
+    fn close(&mut self, source: SourceId) {
+        self.listeners.remove(&source);
+    }
+}
+
+impl Wait {
+    /// Hands on what comes in, until the task is aborted or nobody takes it any more.
+    async fn listen(mut self, mut socket: WatchedSocket) {
+        let mut inbox = Inbox::new(Calls::Single);
+        loop {
+            match self.next(&mut socket, &mut inbox).await {
+                Ok(incoming) => {
+                    if self.incoming.send(incoming).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) if socket.socket().is_err() => {
+                    tracing::warn!(source = self.source.0, %error, "Socket of a source was lost");
+                    return;
+                }
+                Err(error) => tracing::debug!(source = self.source.0, %error, "Nothing was read"),
+            }
+        }
+    }
+
+    /// The next thing that happens on the socket.
+    async fn next(
+        &mut self,
+        socket: &mut WatchedSocket,
+        inbox: &mut Inbox,
+    ) -> io::Result<Incoming> {
+        loop {
+            socket.readable().await?;
+            if self.awaits_stamp
+                && let Some(stamp) = sent_at(socket.socket()?)?
+            {
+                self.awaits_stamp = false;
+                let at = Stamped { at: self.time.when(stamp), by: StampedBy::Kernel };
+                return Ok(Incoming::Sent { source: self.source, request: self.request, at });
+            }
+            inbox.receive(socket.socket()?)?;
+            let now = self.time.now();
+            if let Some(packet) = inbox.packets().find(|packet| self.expects(packet)) {
+                let at = match packet.received.stamp {
+                    Some(stamp) => Stamped { at: self.time.when(stamp), by: StampedBy::Kernel },
+                    None => Stamped { at: now, by: StampedBy::Daemon },
+                };
+                let (source, from, octets) = (self.source, packet.from, packet.octets.to_vec());
+                return Ok(Incoming::Packet { source, from, octets, at });
+            }
+        }
+    }
+
+    /// Whether a packet may be an answer: anybody can send to the port that a request left from.
+    fn expects(&self, packet: &Packet<'_>) -> bool {
+        let is_from_source =
+            (packet.from.ip(), packet.from.port()) == (self.to.ip(), self.to.port());
+        is_from_source && !packet.is_truncated && packet.octets.len() <= MAX_REPLY_LEN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::DaemonClock;
+    use crate::clock::follow::FollowClock;
+    use std::net::UdpSocket;
+    use std::time::Duration;
+
+    const ANYWHERE: LocalEnd =
+        LocalEnd { v4: Ipv4Addr::UNSPECIFIED, v6: Ipv6Addr::UNSPECIFIED, port: 0 };
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(10), test).await.unwrap() });
+    }
+
+    fn server() -> UdpSocket {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        server
+    }
+
+    async fn next_packet(
+        incoming: &mut mpsc::Receiver<Incoming>,
+    ) -> (SocketAddr, Vec<u8>, Stamped) {
+        loop {
+            if let Incoming::Packet { from, octets, at, .. } = incoming.recv().await.unwrap() {
+                return (from, octets, at);
+            }
+        }
+    }
+
+    #[test]
+    fn request_and_reply_are_stamped_by_the_kernel_in_their_order() {
+        run(async {
+            let clock = DaemonClock::Follow(FollowClock::start());
+            let (mut transport, mut incoming) = UdpTransport::new(ANYWHERE, clock.time_base());
+            let server = server();
+            let to = server.local_addr().unwrap();
+            let before = clock.now().time;
+            let sent =
+                transport.send(SourceId(1), RequestId(1), to, &[7; HEADER_LEN], &clock).unwrap();
+            let mut buffer = [0; 100];
+            let (len, client) = server.recv_from(&mut buffer).unwrap();
+            assert_eq!(buffer[..len], [7; HEADER_LEN]);
+            for reply in [[8; HEADER_LEN], [9; HEADER_LEN]] {
+                server.send_to(&reply, client).unwrap();
+                let (from, octets, at) = next_packet(&mut incoming).await;
+                assert_eq!((from, octets.as_slice()), (to, reply.as_slice()));
+                assert_eq!((sent.by, at.by), (StampedBy::Kernel, StampedBy::Kernel));
+                assert!(sent.at.since(before).to_nanos() >= -1_000);
+                assert!(at.at.since(sent.at).to_nanos() > 0);
+            }
+        });
+    }
+
+    #[test]
+    fn each_request_leaves_from_a_port_of_its_own_and_the_last_one_alone_is_heard() {
+        run(async {
+            let clock = DaemonClock::Follow(FollowClock::start());
+            let (mut transport, mut incoming) = UdpTransport::new(ANYWHERE, clock.time_base());
+            let server = server();
+            let to = server.local_addr().unwrap();
+            let mut clients = Vec::new();
+            for request in 1..=2 {
+                let packet = [u8::try_from(request).unwrap(); HEADER_LEN];
+                transport.send(SourceId(1), RequestId(request), to, &packet, &clock).unwrap();
+                clients.push(server.recv_from(&mut [0; 100]).unwrap().1);
+            }
+            assert_ne!(clients[0], clients[1]);
+            tokio::task::yield_now().await;
+            for (octet, client) in (1..).zip(&clients) {
+                let _refused = server.send_to(&[octet; HEADER_LEN], client);
+            }
+            assert_eq!(next_packet(&mut incoming).await.1, [2; HEADER_LEN]);
+        });
+    }
+
+    #[test]
+    fn packets_from_anybody_but_the_source_are_not_handed_on() {
+        run(async {
+            let clock = DaemonClock::Follow(FollowClock::start());
+            let (mut transport, mut incoming) = UdpTransport::new(ANYWHERE, clock.time_base());
+            let (server, stranger) = (server(), server());
+            let to = server.local_addr().unwrap();
+            transport.send(SourceId(1), RequestId(1), to, &[7; HEADER_LEN], &clock).unwrap();
+            let client = server.recv_from(&mut [0; 100]).unwrap().1;
+            stranger.send_to(&[6; HEADER_LEN], client).unwrap();
+            server.send_to(&[8; MAX_REPLY_LEN + 4], client).unwrap();
+            server.send_to(&[9; HEADER_LEN], client).unwrap();
+            assert_eq!(next_packet(&mut incoming).await.1, [9; HEADER_LEN]);
+        });
+    }
+
+    #[test]
+    fn sources_with_one_port_hear_each_from_its_own_server() {
+        run(async {
+            let free = server().local_addr().unwrap().port();
+            let clock = DaemonClock::Follow(FollowClock::start());
+            let local = LocalEnd { port: free, ..ANYWHERE };
+            let (mut transport, mut incoming) = UdpTransport::new(local, clock.time_base());
+            let servers = [server(), server()];
+            for (number, server) in (1..).zip(&servers) {
+                let to = server.local_addr().unwrap();
+                let packet = [7; HEADER_LEN];
+                transport.send(SourceId(number), RequestId(1), to, &packet, &clock).unwrap();
+            }
+            for (number, server) in (1..).zip(&servers) {
+                let client = server.recv_from(&mut [0; 100]).unwrap().1;
+                assert_eq!(client.port(), free);
+                server.send_to(&[8; HEADER_LEN], client).unwrap();
+                let Some(Incoming::Packet { source, from, .. }) = incoming.recv().await else {
+                    panic!("no packet")
+                };
+                assert_eq!((source, from), (SourceId(number), server.local_addr().unwrap()));
+            }
+        });
+    }
+}

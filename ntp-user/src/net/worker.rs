@@ -1,0 +1,151 @@
+//! Serves requests from one thread: receives a batch, decides about each packet, answers those that are due
+//! an answer. Nothing is allocated on the way.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use ntp_common::counters::Reason;
+use ntp_common::snapshot::RefSnapshot;
+use ntp_common::time::MonoNs;
+use rand::RngExt;
+use rand::rngs::ThreadRng;
+
+use super::answer::{Request, admit, arrival, unsynchronised};
+use super::batch::{Calls, INBOX_LEN, Inbox, Outbox, Packet};
+use super::control::Destination;
+use crate::clock::readings::{UnixTime, bracketed, monotonic};
+use crate::serving::access_list::{AccessHandle, SharedAccess};
+use crate::serving::counters::WorkerCounters;
+use crate::serving::ring::{OwnedPage, SnapshotReader};
+
+/// What workers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// Where snapshots are published.
+    pub page: Arc<OwnedPage>,
+    /// Access rules in force.
+    pub access: Arc<SharedAccess>,
+    /// Precision of the kernel's clock, log2 seconds.
+    pub precision_log2: i8,
+}
+
+/// Serves requests.
+pub struct Worker {
+    snapshots: SnapshotReader<Arc<OwnedPage>>,
+    access: AccessHandle,
+    precision_log2: i8,
+    counters: Arc<WorkerCounters>,
+    rng: ThreadRng,
+    inbox: Inbox,
+    outbox: Outbox,
+    due: Vec<Due>,
+}
+
+/// A reply that is due.
+struct Due {
+    request: Request,
+    arrival: MonoNs,
+    client: std::net::SocketAddr,
+    asked: Option<Destination>,
+}
+
+/// The clocks when a batch had come in.
+#[derive(Clone, Copy)]
+struct Readings {
+    mono: MonoNs,
+    real: UnixTime,
+}
+
+impl Worker {
+    /// A worker for the thread that calls this.
+    #[must_use]
+    pub fn new(shared: &Shared, counters: Arc<WorkerCounters>, calls: Calls) -> Self {
+        Self {
+            snapshots: SnapshotReader::new(Arc::clone(&shared.page)),
+            access: AccessHandle::new(Arc::clone(&shared.access)),
+            precision_log2: shared.precision_log2,
+            counters,
+            rng: rand::rng(),
+            inbox: Inbox::new(calls),
+            outbox: Outbox::new(calls),
+            due: Vec::with_capacity(INBOX_LEN),
+        }
+    }
+
+    /// Serves what has come in on a socket, one batch at most, and gives the number of packets.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] when nothing has come in.
+    pub fn serve(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let received = self.inbox.receive(socket)?;
+        let (mono, real) = bracketed();
+        let readings = Readings { mono, real };
+        let snapshot = self.snapshot(readings);
+        self.admit_all(snapshot.as_ref(), readings);
+        if let Some(snapshot) = snapshot {
+            self.answer_all(&snapshot, socket);
+        }
+        Ok(received)
+    }
+
+    /// What is served; `None` when it was replaced faster than it could be read.
+    fn snapshot(&self, now: Readings) -> Option<RefSnapshot> {
+        let snapshot = self.snapshots.read()?;
+        if snapshot.is_valid_at(now.mono) {
+            return Some(snapshot);
+        }
+        Some(unsynchronised(now.mono, now.real, self.precision_log2))
+    }
+
+    /// Decides about all packets of the batch.
+    fn admit_all(&mut self, snapshot: Option<&RefSnapshot>, now: Readings) {
+        self.due.clear();
+        let access = self.access.list();
+        for packet in self.inbox.packets() {
+            let admitted = if packet.is_truncated {
+                Err(Reason::BadLength)
+            } else {
+                admit(packet.octets, packet.from, packet.received.to.as_ref(), access)
+            };
+            match (admitted, snapshot) {
+                (Ok(request), Some(snapshot)) => {
+                    self.due.push(Due::new(request, &packet, now, snapshot));
+                }
+                (Ok(_), None) => self.counters.silent(Reason::SnapshotBusy),
+                (Err(reason), _) => self.counters.silent(reason),
+            }
+        }
+    }
+
+    /// Answers the requests that were admitted.
+    fn answer_all(&mut self, snapshot: &RefSnapshot, socket: BorrowedFd<'_>) {
+        let (outbox, counters) = (&mut self.outbox, &self.counters);
+        for due in self.due.chunks(outbox.capacity()) {
+            let fuzz: u64 = self.rng.random();
+            let transmit = monotonic();
+            for (reply, fuzz) in due.iter().zip(fuzz.to_ne_bytes()) {
+                let octets = reply.request.reply(snapshot, reply.arrival, transmit, fuzz);
+                outbox.push(&octets, reply.client, reply.asked.as_ref());
+            }
+            outbox.send(socket, |index| {
+                let request = &due[index].request;
+                counters.answered(request.family, request.version());
+            });
+        }
+    }
+}
+
+impl Due {
+    fn new(request: Request, packet: &Packet<'_>, now: Readings, snapshot: &RefSnapshot) -> Self {
+        Self {
+            request,
+            arrival: arrival(packet.received.stamp, now.mono, now.real, snapshot),
+            client: packet.from,
+            asked: packet.received.to,
+        }
+    }
+}
+
+const _: () =
+    assert!(super::batch::OUTBOX_LEN <= size_of::<u64>(), "a byte of fuzz for each reply");

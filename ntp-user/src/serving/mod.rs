@@ -1,0 +1,7 @@
+//! What the timekeeping thread tells those who answer requests, and what they tell it: snapshots, access
+//! rules, counters. All of it is read without locks on the way to an answer.
+
+pub mod access_list;
+pub mod counters;
+pub mod published;
+pub mod ring;

@@ -1,0 +1,171 @@
+//! Everything that takes privileges, once, before anything runs: opens the clock, binds sockets, loads and
+//! attaches the XDP program. What fails here leaves nothing behind.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, bail};
+use ntp_common::acl::FamilyRule;
+use ntp_engine::conf::{AccessTarget, Config, Located, Verdict, Xdp as WantedXdp, XdpMode};
+use ntp_engine::seams::ClockError;
+
+use crate::access::{AccessRules, FamilyRules, HostAddresses};
+use crate::bpf::attachment::index_of;
+use crate::bpf::xdp::{Loaded, Xdp, XdpError};
+use crate::clock::DaemonClock;
+use crate::clock::follow::FollowClock;
+use crate::clock::readings::precision_log2;
+use crate::clock::system::SystemClock;
+use crate::net::server_socket::{self, ServerAddresses};
+use crate::net::worker::Shared;
+use crate::resolver::Families;
+use crate::serving::access_list::{AccessList, SharedAccess};
+use crate::serving::published::Published;
+use crate::serving::ring::OwnedPage;
+
+/// Serving threads when the configuration does not say.
+const MAX_DEFAULT_THREADS: usize = 4;
+
+/// What the command line says about clocks and addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Means {
+    /// The kernel's clock is left alone (`-x`, `-Q`).
+    pub(crate) follow: bool,
+    /// Address families of use (`-4`, `-6`).
+    pub(crate) families: Families,
+    /// Nobody is served (`-q`, `-Q`).
+    pub(crate) is_one_shot: bool,
+}
+
+/// What was set up.
+pub(crate) struct Parts {
+    /// The clock to steer.
+    pub(crate) clock: DaemonClock,
+    /// Where snapshots are published.
+    pub(crate) published: Published,
+    /// What serving threads share.
+    pub(crate) shared: Shared,
+    /// Server sockets, in a group for each thread; empty when nobody is served.
+    pub(crate) sockets: Vec<Vec<OwnedFd>>,
+    /// Whether the timekeeping thread serves.
+    pub(crate) is_inline: bool,
+    /// Addresses that are bound.
+    pub(crate) bound: Vec<IpAddr>,
+    /// XDP, if it is on.
+    pub(crate) xdp: Option<Xdp>,
+}
+
+/// Sets everything up.
+///
+/// # Errors
+/// What can't be had and not be gone without, in words for the operator.
+pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
+    check_interfaces(&config.xdp)?;
+    let rules = AccessRules::from_config(
+        config.access.iter().map(|rule| &rule.value),
+        &HostAddresses::new(),
+    );
+    let access = AccessList::compile(&rules)?;
+    let addresses =
+        if means.is_one_shot { Vec::new() } else { addresses(config, &rules, means.families) };
+    let threads = threads(config);
+    let wanted = ServerAddresses {
+        addresses,
+        sockets_each: threads.max(1),
+        port_is_shared: config.acquisitionport == Some(config.port),
+    };
+    let mut sockets = server_socket::open(&wanted)?;
+    sockets.retain(|group| !group.is_empty());
+    let clock = open_clock(means.follow)?;
+    let xdp = load_xdp(config, !sockets.is_empty())?;
+    let page = OwnedPage::new();
+    let shared = Shared {
+        page: Arc::clone(&page),
+        access: SharedAccess::new(access),
+        precision_log2: precision_log2(),
+    };
+    let (xdp, xdp_page) = xdp.unzip();
+    Ok(Parts {
+        clock,
+        published: Published::new(page, xdp_page),
+        shared,
+        is_inline: threads == 0,
+        bound: wanted.addresses.iter().map(SocketAddr::ip).collect(),
+        sockets,
+        xdp,
+    })
+}
+
+/// Refuses interfaces that are not there: more likely a slip of the pen than one that is still to come.
+fn check_interfaces(wanted: &[Located<WantedXdp>]) -> anyhow::Result<()> {
+    for xdp in wanted {
+        if let Err(error) = index_of(&xdp.value.interface) {
+            bail!("{}: {error}", xdp.at);
+        }
+    }
+    Ok(())
+}
+
+/// Addresses to serve on: of each family that anybody is allowed in, or may be once names are resolved.
+fn addresses(config: &Config, rules: &AccessRules, families: Families) -> Vec<SocketAddr> {
+    if config.port == 0 {
+        return Vec::new();
+    }
+    let allows_names = config.access.iter().any(|rule| {
+        rule.value.verdict == Verdict::Allow && matches!(rule.value.target, AccessTarget::Name(_))
+    });
+    let FamilyRules { v4, v6 } = rules.families();
+    let is_served = |rule| rule != FamilyRule::Deny || allows_names;
+    let v4 =
+        is_served(v4).then(|| IpAddr::V4(config.bindaddress_v4.unwrap_or(Ipv4Addr::UNSPECIFIED)));
+    let v6 =
+        is_served(v6).then(|| IpAddr::V6(config.bindaddress_v6.unwrap_or(Ipv6Addr::UNSPECIFIED)));
+    let addresses = v4.into_iter().chain(v6).filter(|&address| families.include(address));
+    addresses.map(|address| SocketAddr::new(address, config.port)).collect()
+}
+
+fn threads(config: &Config) -> usize {
+    let default = || available_parallelism().map_or(1, |cpus| cpus.get().min(MAX_DEFAULT_THREADS));
+    config.serverthreads.map_or_else(default, usize::from)
+}
+
+fn open_clock(follow: bool) -> anyhow::Result<DaemonClock> {
+    if follow {
+        tracing::info!("Disabled control of system clock");
+        return Ok(DaemonClock::Follow(FollowClock::start()));
+    }
+    match SystemClock::open() {
+        Ok(clock) => Ok(DaemonClock::System(clock)),
+        Err(error @ ClockError::NotPermitted) => {
+            Err(error).context("with -x the time is kept and served without setting the clock")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Loads XDP if it is asked for and of use. Interfaces whose mode is `auto` can go without.
+fn load_xdp(
+    config: &Config,
+    is_serving: bool,
+) -> anyhow::Result<Option<(Xdp, crate::bpf::serving_map::MappedPage)>> {
+    let wanted: Vec<WantedXdp> = config.xdp.iter().map(|xdp| xdp.value.clone()).collect();
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    if !is_serving {
+        tracing::warn!("`xdp` has no effect: nobody is served without `allow` and a `port`");
+        return Ok(None);
+    }
+    let attached = Loaded::new(config.port).and_then(|loaded| loaded.attach(&wanted));
+    match attached {
+        Ok((xdp, _)) if xdp.interfaces().is_empty() => Ok(None),
+        Ok(attached) => Ok(Some(attached)),
+        Err(error @ XdpError::Load(_)) if wanted.iter().all(|xdp| xdp.mode == XdpMode::Auto) => {
+            tracing::warn!(%error, "Serving without XDP");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,62 @@
+//! From the command line to the running daemon: what is wrong is said on the terminal before anything is
+//! started.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use ntp_engine::conf::Config;
+
+use crate::args::Args;
+use crate::tasks::Outcome;
+use crate::{config, daemon, features, log, supervisor};
+
+/// Does what the command line asks for. The exit status is 0, 1 after a failure, or 2 when the command line
+/// is wrong.
+#[must_use]
+pub fn startup() -> ExitCode {
+    let args = Args::parse();
+    if args.version {
+        println!("{}", features::version_line());
+        return ExitCode::SUCCESS;
+    }
+    if let Some(option) = args.not_built_in() {
+        eprintln!("{}: {option} is not built in yet", features::NAME);
+        return ExitCode::FAILURE;
+    }
+    let config = match config::load(&args) {
+        Ok(parsed) => {
+            if !args.in_background {
+                parsed.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+            }
+            parsed.config
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match start(&args, &config) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("{}: {error:#}", features::NAME);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+    if !args.stays() && !args.in_background {
+        return supervisor::start_in_background();
+    }
+    if args.in_background {
+        supervisor::leave_session()?;
+    }
+    log::start(args)?;
+    match daemon::run(args, config)? {
+        Outcome::Ended => Ok(ExitCode::SUCCESS),
+        Outcome::NoTime => {
+            tracing::error!("No suitable source for synchronisation");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

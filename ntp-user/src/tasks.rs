@@ -1,0 +1,285 @@
+//! What the timekeeping thread does beside timekeeping: looks after access rules, XDP and addresses, serves
+//! when there are no threads for it, and reports.
+
+use std::net::IpAddr;
+
+use ntp_common::acl::AclControl;
+use ntp_common::counters::{COUNTER_COUNT, Counters, REASONS, answered};
+use ntp_common::time::{MonoNs, NANOS_PER_SECOND};
+use ntp_engine::conf::{AccessRule, AccessTarget};
+use ntp_engine::seams::Resolver;
+
+use crate::access::{AccessRules, HostAddresses, TooManyRules};
+use crate::bpf::xdp::Xdp;
+use crate::event_loop::DaemonDriver;
+use crate::net::interfaces::{Served, host_addresses, tables};
+use crate::net::server::{InlineServer, WorkerThreads};
+use crate::resolver::Resolved;
+use crate::serving::access_list::{AccessList, SharedAccess};
+use crate::serving::published::Published;
+
+/// Ticks between two looks at the host's addresses and interfaces.
+const ADDRESS_TICKS: u32 = 5;
+
+/// Ticks between two tries to resolve the names in access rules.
+const HOST_TICKS: u32 = 60;
+
+/// How a run of the event loop ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// As it should.
+    Ended,
+    /// Without the time that it was to find.
+    NoTime,
+}
+
+/// Who answers requests in user space.
+pub(crate) enum UserPath {
+    /// Nobody.
+    Nobody,
+    /// The timekeeping thread.
+    Inline(Box<InlineServer>),
+    /// Threads.
+    Threads(WorkerThreads),
+}
+
+impl UserPath {
+    /// What was served so far.
+    #[must_use]
+    pub(crate) fn counters(&self) -> Counters {
+        match self {
+            Self::Nobody => [0; COUNTER_COUNT],
+            Self::Inline(server) => server.counters(),
+            Self::Threads(threads) => threads.counters(),
+        }
+    }
+}
+
+/// Access rules, as far as they are known.
+pub(crate) struct Access {
+    /// The rules in the order of the configuration.
+    pub(crate) rules: Vec<AccessRule>,
+    /// Addresses of the hosts that they name.
+    pub(crate) hosts: HostAddresses,
+    /// Where the user path finds them.
+    pub(crate) shared: std::sync::Arc<SharedAccess>,
+}
+
+/// When the daemon ends without being told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Once the clock was set, or its offset is known.
+    pub(crate) is_one_shot: bool,
+    /// When this time has come.
+    pub(crate) end: Option<MonoNs>,
+}
+
+/// Everything that is looked after.
+pub(crate) struct Tasks {
+    /// Access rules.
+    pub(crate) access: Access,
+    /// XDP.
+    pub(crate) xdp: Option<Xdp>,
+    /// Addresses that XDP answers for.
+    pub(crate) served: Served,
+    /// The user path.
+    pub(crate) user_path: UserPath,
+    /// When to end.
+    pub(crate) limits: Limits,
+    /// Whether systemd watches over the daemon.
+    pub(crate) is_watched: bool,
+    /// The addresses that XDP was told last.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Ticks so far.
+    pub(crate) ticks: u32,
+}
+
+impl Tasks {
+    /// To be called before the event loop runs: tells XDP who is answered, and for which addresses.
+    ///
+    /// # Errors
+    /// [`TooManyRules`].
+    pub(crate) fn start(&mut self, driver: &mut DaemonDriver) -> Result<(), TooManyRules> {
+        self.refresh_addresses(&driver.seams().ref_map);
+        let control = self.fill_xdp()?;
+        driver.seams().ref_map.set_access(control);
+        self.resolve_hosts(driver);
+        Ok(())
+    }
+
+    /// To be called every second.
+    pub(crate) fn tick(&mut self, driver: &mut DaemonDriver) {
+        self.ticks = self.ticks.wrapping_add(1);
+        if self.is_watched {
+            tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+        }
+        if self.ticks.is_multiple_of(ADDRESS_TICKS) {
+            if let Some(xdp) = &mut self.xdp {
+                xdp.restore();
+            }
+            self.refresh_addresses(&driver.seams().ref_map);
+        }
+        if self.ticks.is_multiple_of(HOST_TICKS) {
+            self.resolve_hosts(driver);
+        }
+    }
+
+    /// To be called after whatever the driver did.
+    pub(crate) fn follow_up(&mut self, driver: &DaemonDriver, now: MonoNs) {
+        if let Some(xdp) = &mut self.xdp
+            && driver.seams().ref_map.is_live(now)
+        {
+            xdp.go_live();
+        }
+    }
+
+    /// Whether the daemon is done, and how.
+    #[must_use]
+    pub(crate) fn outcome(&self, driver: &DaemonDriver, now: MonoNs) -> Option<Outcome> {
+        if self.limits.is_one_shot {
+            let tracking = driver.engine().tracking(driver.now());
+            if tracking.updates > 0 {
+                tracing::info!("System clock wrong by {:.6} seconds", tracking.last_offset_s);
+                return Some(Outcome::Ended);
+            }
+        }
+        let is_over = self.limits.end.is_some_and(|end| now >= end);
+        is_over.then_some(if self.limits.is_one_shot { Outcome::NoTime } else { Outcome::Ended })
+    }
+
+    /// Serves a packet, when that is for this thread to do; else waits for ever.
+    pub(crate) async fn serve(&mut self) {
+        match &mut self.user_path {
+            UserPath::Inline(server) => server.serve_one().await,
+            UserPath::Nobody | UserPath::Threads(_) => std::future::pending().await,
+        }
+    }
+
+    /// Takes the address of a host that access rules name.
+    pub(crate) fn host_resolved(&mut self, driver: &DaemonDriver, resolved: &Resolved) {
+        let is_named = self.access.names().any(|name| name == resolved.name);
+        let Some(&address) = resolved.addresses.first().filter(|_| is_named) else { return };
+        let earlier = self.access.hosts.insert(resolved.name.clone(), address);
+        if earlier == Some(address) {
+            return;
+        }
+        match self.apply_access(&driver.seams().ref_map) {
+            Ok(()) => tracing::info!(host = resolved.name, %address, "Access rule takes effect"),
+            Err(error) => tracing::error!(%error, "Access rules stay as they were"),
+        }
+    }
+
+    /// Logs what both paths have done.
+    pub(crate) fn log_counters(&self) {
+        let xdp = self.xdp.as_ref().map_or([0; COUNTER_COUNT], Xdp::counters);
+        log_counters(&xdp, &self.user_path.counters());
+    }
+
+    fn resolve_hosts(&self, driver: &mut DaemonDriver) {
+        for name in self.access.names() {
+            driver.seams_mut().resolver.resolve(name);
+        }
+    }
+
+    fn apply_access(&mut self, published: &Published) -> Result<(), TooManyRules> {
+        let list = AccessList::compile(&self.access.compiled())?;
+        let control = self.fill_xdp()?;
+        published.set_access(control);
+        self.access.shared.replace(list);
+        Ok(())
+    }
+
+    fn fill_xdp(&mut self) -> Result<AclControl, TooManyRules> {
+        let rules = self.access.compiled();
+        self.xdp.as_mut().map_or(Ok(AclControl::DENY_ALL), |xdp| xdp.fill_access(&rules))
+    }
+
+    fn refresh_addresses(&mut self, published: &Published) {
+        if self.xdp.is_none() {
+            return;
+        }
+        let host = match host_addresses() {
+            Ok(host) => host,
+            Err(error) => {
+                tracing::error!(%error, "The host's addresses are not known");
+                return;
+            }
+        };
+        let addresses = self.served.addresses(&host);
+        if addresses == self.addresses {
+            return;
+        }
+        let (tables, left_out) = tables(&addresses);
+        published.set_local(&tables);
+        tracing::info!(?addresses, "Addresses answered in XDP");
+        if left_out > 0 {
+            tracing::warn!(left_out, "Too many addresses for XDP: the daemon answers for the rest");
+        }
+        self.addresses = addresses;
+    }
+}
+
+impl Access {
+    fn compiled(&self) -> AccessRules {
+        AccessRules::from_config(&self.rules, &self.hosts)
+    }
+
+    /// Hosts that rules name.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().filter_map(|rule| match &rule.target {
+            AccessTarget::Name(name) => Some(name.as_str()),
+            AccessTarget::Everyone | AccessTarget::Network(_) => None,
+        })
+    }
+}
+
+/// Logs the counters of both paths in one line.
+pub(crate) fn log_counters(xdp: &Counters, user: &Counters) {
+    tracing::info!(
+        answered_xdp = answered(xdp),
+        answered_user = answered(user),
+        xdp = reasons(xdp),
+        user = reasons(user),
+        "served"
+    );
+}
+
+/// Reasons that were counted, and how often.
+fn reasons(counters: &Counters) -> String {
+    let counted = REASONS.iter().map(|&reason| (reason.name(), counters[reason as usize]));
+    let words: Vec<String> = counted
+        .filter(|&(_, count)| count > 0)
+        .map(|(name, count)| format!("{name}={count}"))
+        .collect();
+    words.join(" ")
+}
+
+/// Tells systemd, if it asked to be told.
+pub(crate) fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if std::env::var_os("NOTIFY_SOCKET").is_some()
+        && let Err(error) = sd_notify::notify(states)
+    {
+        tracing::debug!(%error, "systemd can't be told");
+    }
+}
+
+/// The time so many seconds after `start`.
+#[must_use]
+pub(crate) fn seconds_after(start: MonoNs, seconds: u32) -> MonoNs {
+    start.after(u64::from(seconds) * NANOS_PER_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ntp_common::counters::Reason;
+
+    #[test]
+    fn reasons_are_listed_when_they_were_counted() {
+        let mut counters = [0; COUNTER_COUNT];
+        assert_eq!(reasons(&counters), "");
+        counters[Reason::Short as usize] = 3;
+        counters[Reason::NotNtp as usize] = 1;
+        assert_eq!(reasons(&counters), "not_ntp=1 short=3");
+    }
+}

@@ -1,0 +1,108 @@
+//! A laboratory: a folder for files, hosts, and the links between them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Once};
+
+use anyhow::{Context, Result};
+
+use crate::held::{Held, Resource};
+use crate::leftovers::{self, PREFIX};
+use crate::{Host, host, rights};
+
+/// A set of hosts with names of its own, and a folder for what their programs read and write.
+#[derive(Debug)]
+pub struct Lab {
+    prefix: String,
+    folder: PathBuf,
+    held: Arc<Held>,
+}
+
+/// One end of a link.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// The host that it is in.
+    pub host: &'a Host,
+    /// The interface's name there, at most 15 octets.
+    pub interface: &'a str,
+    /// Its addresses with their prefix lengths, of either family.
+    pub addresses: &'a [&'a str],
+}
+
+static SWEEP: Once = Once::new();
+static SERIAL: AtomicU32 = AtomicU32::new(0);
+
+impl Lab {
+    /// Opens a laboratory.
+    ///
+    /// # Errors
+    /// This process may not make namespaces, or the folder cannot be made.
+    pub fn open() -> Result<Self> {
+        rights::make_namespaces().map_err(anyhow::Error::msg)?;
+        SWEEP.call_once(leftovers::sweep);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("{PREFIX}{}-{serial}-", std::process::id());
+        let folder = std::env::temp_dir().join(format!("{prefix}files"));
+        let held = Arc::new(Held::new(Resource::Folder(folder.clone())));
+        std::fs::create_dir(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(Self { prefix, folder, held })
+    }
+
+    /// The folder for files; removed with the laboratory and the last of its hosts.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes a file into the folder and returns its path.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn file(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Makes a host: a network namespace with loopback up, and a BPF file system of its own.
+    ///
+    /// # Errors
+    /// The kernel or a program refuses.
+    pub fn host(&self, name: &str) -> Result<Host> {
+        Host::new(name, &format!("{}{name}", self.prefix), &self.folder, Arc::clone(&self.held))
+    }
+
+    /// Joins two hosts by a veth pair with both ends up. What an XDP program sends back at one end arrives at the
+    /// other only while that is [`crate::Passing`].
+    ///
+    /// # Errors
+    /// The kernel or a program refuses.
+    pub fn link(&self, one: End<'_>, other: End<'_>) -> Result<()> {
+        let (left, right) = (one.host.namespace(), other.host.namespace());
+        host::ip(&[
+            &["link", "add", one.interface, "netns", left, "type", "veth"],
+            &["peer", "name", other.interface, "netns", right],
+        ])?;
+        for End { host, interface, addresses } in [one, other] {
+            let namespace = host.namespace();
+            for address in addresses {
+                let family = if address.contains(':') { "-6" } else { "-4" };
+                let nodad: &[&str] = if family == "-6" { &["nodad"] } else { &[] };
+                let add = ["-n", namespace, family, "addr", "add", address, "dev", interface];
+                host::ip(&[&add, nodad])?;
+            }
+            host::ip(&[&["-n", namespace, "link", "set", interface, "up"]])?;
+        }
+        Ok(())
+    }
+
+    /// A command of this machine itself, in the laboratory's folder.
+    #[must_use]
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.folder);
+        command
+    }
+}

@@ -1,0 +1,49 @@
+//! The XDP program through the kernel's test run, without a network interface: what it does with a frame is
+//! what the model says, octet by octet.
+//!
+//! Invariant: a test that cannot run on this machine is reported as ignored, with the reason.
+
+mod corpus;
+mod frame;
+mod identity;
+#[expect(dead_code, reason = "the benchmark asks for more")]
+mod kernel;
+mod model;
+mod random;
+mod torn;
+#[expect(dead_code, reason = "the benchmark asks for more")]
+mod world;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use ntp_lab::rights;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = vec![
+        trial("corpus_meets_the_fates_written_beside_it", identity::corpus),
+        trial("corpus_agrees_with_the_model_octet_by_octet", identity::corpus_and_model),
+        trial("running_time_is_extrapolated_as_the_model_does", identity::running_time),
+        trial("most_specific_rule_decides_who_is_answered", identity::access),
+        trial("expired_and_withdrawn_snapshots_are_passed_up", identity::expiry),
+        trial("poll_is_raised_to_the_minimum_of_the_snapshot", identity::minimum_poll),
+        trial("a_million_random_frames_agree_with_the_model", random::frames),
+        trial("no_answer_is_torn_while_snapshots_are_replaced", torn::answers),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: &str, check: fn() -> Result<()>) -> Trial {
+    Trial::ignorable_test(name, move || {
+        if let Err(reason) = rights::load_bpf() {
+            return Ok(Completion::ignored_with(reason));
+        }
+        if !kernel::object_path(world::OBJECT).exists() {
+            return Ok(Completion::ignored_with("the eBPF object is not built"));
+        }
+        check().map_err(|error| Failed::from(format!("{error:#}")))?;
+        Ok(Completion::Completed)
+    })
+}

@@ -1,0 +1,117 @@
+//! The loaded program, and what it was told of the time and of its clients.
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+use aya::programs::ProgramFd;
+use ipnet::IpNet;
+use ntp_common::counters::Counters;
+use ntp_common::local::{LocalAddresses, v4_word, v6_words};
+use ntp_common::snapshot::{NOMINAL_MULTIPLIER, RefSnapshot, head};
+use ntp_common::time::NtpShort;
+use ntp_common::wire::{LeapIndicator, NTP_PORT};
+use ntp_user::access::AccessRules;
+use ntp_user::bpf::acl_map::AclMap;
+use ntp_user::bpf::program::Program;
+use ntp_user::bpf::serving_map::MappedPage;
+use ntp_user::serving::ring::SnapshotWriter;
+
+use crate::frame::{SERVER_V4, SERVER_V6};
+use crate::kernel::{Outcome, Runner, descriptor, monotonic_ns, read_object};
+
+/// Object of the program that answers.
+pub(crate) const OBJECT: &str = "ntp-xdp.o";
+
+/// Rules as in a configuration: network, whether it is allowed.
+pub(crate) type Rules<'a> = &'a [(&'a str, bool)];
+
+/// The program with its maps.
+pub(crate) struct Server {
+    program: Program,
+    pub(crate) page: SnapshotWriter<MappedPage>,
+    tables: AclMap,
+    runner: Runner,
+}
+
+impl Server {
+    /// Loads the program: it serves two addresses and allows everyone, but does not know the time.
+    pub(crate) fn load() -> Result<Self> {
+        let program = Program::load_object(&read_object(OBJECT)?, NTP_PORT)?;
+        let page = SnapshotWriter::new(program.serving_page()?);
+        let (local, left_out) =
+            LocalAddresses::build(&[v4_word(SERVER_V4.octets())], &[v6_words(SERVER_V6.octets())]);
+        assert_eq!(left_out, 0, "two addresses find a place");
+        page.set_local(&local);
+        let tables = program.acl_map()?;
+        let mut server = Self { program, page, tables, runner: Runner::new() };
+        server.allow(&[("0.0.0.0/0", true), ("::/0", true)])?;
+        Ok(server)
+    }
+
+    /// Another mapping of the page, for a thread of its own; nothing may be published through
+    /// [`Server::page`] while it is used.
+    pub(crate) fn second_writer(&self) -> Result<SnapshotWriter<MappedPage>> {
+        Ok(SnapshotWriter::new(self.program.serving_page()?))
+    }
+
+    /// Puts rules into force.
+    pub(crate) fn allow(&mut self, rules: Rules<'_>) -> Result<()> {
+        let mut compiled = AccessRules::default();
+        for (network, is_allowed) in rules {
+            let network: IpNet = network.parse().with_context(|| format!("network {network}"))?;
+            compiled.lay(network, *is_allowed, false);
+        }
+        let control = self.tables.fill(&compiled)?;
+        self.page.set_access(control);
+        Ok(())
+    }
+
+    /// Runs the program on a frame once.
+    pub(crate) fn run(&mut self, frame: &[u8]) -> Result<Outcome<'_>> {
+        let program = descriptor(self.program.xdp()?)?;
+        self.runner.run(program, frame, 1)
+    }
+
+    /// The program, to be run by others.
+    pub(crate) fn descriptor(&mut self) -> Result<ProgramFd> {
+        Ok(self.program.xdp()?.fd()?.try_clone()?)
+    }
+
+    /// What the program counted so far.
+    pub(crate) fn counters(&self) -> Result<Counters> {
+        Ok(self.program.counters()?)
+    }
+}
+
+/// Whether rules allow an address: the longest prefix that holds it decides.
+pub(crate) fn allows(rules: Rules<'_>, address: IpAddr) -> bool {
+    rules
+        .iter()
+        .map(|(network, is_allowed)| (network.parse::<IpNet>().expect("a network"), *is_allowed))
+        .filter(|(network, _)| network.contains(&address))
+        .max_by_key(|(network, _)| network.prefix_len())
+        .is_some_and(|(_, is_allowed)| is_allowed)
+}
+
+/// A snapshot that says the same for the next hours.
+pub(crate) fn running() -> RefSnapshot {
+    let now = monotonic_ns();
+    RefSnapshot {
+        base_ns: now - 1_000_000_000,
+        base_ntp: 0xe1f0_0000_1234_5678,
+        multiplier: NOMINAL_MULTIPLIER,
+        valid_until_ns: now + 100_000_000_000,
+        head: head(LeapIndicator::Normal, 2, -25, NtpShort::from_bits(0x123)),
+        root_dispersion: 0x456,
+        dispersion_rate: 64_425,
+        reference_id: 0xc000_0201,
+        min_poll: 0,
+        fuzz_mask: 0x7f,
+        reference_timestamp: 0xe1ef_ffff_0000_0000,
+    }
+}
+
+/// A snapshot whose time stands still: every octet of every answer is known beforehand.
+pub(crate) fn frozen() -> RefSnapshot {
+    RefSnapshot { multiplier: 0, valid_until_ns: u64::MAX, ..running() }
+}

@@ -1,0 +1,98 @@
+//! Other NTP programs to test against: unpacked from Debian's packages into `target/peers`, never installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use ntp_lab::peers::{Chronyd, Ntpdig, chronyd, library_folders, ntpdig, unpacked};
+
+use crate::process::capture;
+use crate::report::{present, step};
+use crate::setup::Verbosity;
+use crate::versions::{PEER_LIBRARIES, PEER_PACKAGES};
+
+/// Makes sure of chronyd and ntpdig.
+///
+/// # Errors
+/// chronyd is not to be had here. An ntpdig without a Python to run it is no error: it is reported.
+pub(crate) fn ensure(verbosity: Verbosity) -> Result<()> {
+    let stamp = unpacked().join("complete");
+    if !stamp.exists() && (chronyd().is_none() || ntpdig().is_none()) {
+        step("peers", &format!("unpacking {}", PEER_PACKAGES.join(" ")), || {
+            unpack()?;
+            fs::write(&stamp, "")?;
+            Ok("unpacked".to_owned())
+        })?;
+    }
+    if verbosity == Verbosity::Everything {
+        present("chronyd", chronyd().as_ref().map_or("absent", Chronyd::version));
+        present("ntpdig", ntpdig().as_ref().map_or("absent", Ntpdig::version));
+    }
+    Ok(())
+}
+
+fn unpack() -> Result<()> {
+    let root = unpacked();
+    let packages = root.join("packages");
+    fs::create_dir_all(&packages)?;
+    fetch(PEER_PACKAGES, &packages, &root)?;
+    beside_its_python(&root)?;
+    for program in ["usr/sbin/chronyd", "usr/bin/chronyc"] {
+        let missing = missing_libraries(&root.join(program))?;
+        if !missing.is_empty() {
+            fetch(&missing, &packages, &root)?;
+        }
+    }
+    if chronyd().is_none() {
+        bail!("the unpacked chronyd does not run");
+    }
+    Ok(())
+}
+
+/// Downloads Debian packages and unpacks them below `root`.
+fn fetch(packages: &[&str], folder: &Path, root: &Path) -> Result<()> {
+    let download =
+        || capture(Command::new("apt-get").arg("download").args(packages).current_dir(folder));
+    if download().is_err() {
+        // The lists of packages may be missing or old; what that says is in the second try's error.
+        let _ = capture(Command::new("apt-get").arg("update"));
+        download().with_context(|| format!("cannot download {}", packages.join(" ")))?;
+    }
+    for package in files(folder)? {
+        capture(Command::new("dpkg").arg("-x").arg(&package).arg(root))?;
+        fs::remove_file(package)?;
+    }
+    Ok(())
+}
+
+/// The packages of the libraries that `program` does not find.
+fn missing_libraries(program: &Path) -> Result<Vec<&'static str>> {
+    let path = std::env::join_paths(library_folders(&unpacked()))?;
+    let listed = capture(Command::new("ldd").arg(program).env("LD_LIBRARY_PATH", path))?;
+    let missing = listed.lines().filter(|line| line.ends_with("not found"));
+    missing
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|library| {
+            let known = PEER_LIBRARIES.iter().find(|(name, _)| *name == library);
+            known.map(|(_, package)| *package).with_context(|| format!("no package has {library}"))
+        })
+        .collect()
+}
+
+/// Puts ntpdig's library beside the Python files that load it: that is where they look first.
+fn beside_its_python(root: &Path) -> Result<()> {
+    let python = root.join("usr/lib/python3/dist-packages/ntp");
+    for folder in library_folders(root) {
+        let library = folder.join("ntp/libntpc.so");
+        if library.exists() && python.exists() {
+            fs::copy(library, python.join("libntpc.so"))?;
+        }
+    }
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?;
+    Ok(entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<_>>()?)
+}

@@ -1,0 +1,32 @@
+//! Every version that the set-up pins, and the packages that it asks Debian for.
+
+/// The linker of the eBPF object, from crates.io.
+pub(crate) const BPF_LINKER: &str = "0.13.0";
+
+/// The major version of LLVM that the compiler, the linker and its packages must share: bitcode of a newer
+/// LLVM cannot be read by an older one.
+pub(crate) const LLVM_MAJOR: &str = "22";
+
+/// Where Debian's packages of that LLVM put their programs and libraries.
+pub(crate) const LLVM_PREFIX: &str = "/usr/lib/llvm-22";
+
+/// Debian packages that the eBPF build needs: a compiler with a `core` for BPF, and the linker's LLVM.
+pub(crate) const BUILD_PACKAGES: &[&str] =
+    &["gcc", "libc6-dev", "rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev"];
+
+/// Debian packages that the tests and the demonstration need: clippy for the BPF compiler, network
+/// namespaces, and running without the right to set the clock.
+pub(crate) const TEST_PACKAGES: &[&str] = &["rust-web-clippy", "iproute2", "util-linux"];
+
+/// Debian packages of other NTP programs to test against. They are unpacked, never installed: an installed
+/// chronyd would start and take the machine's clock.
+pub(crate) const PEER_PACKAGES: &[&str] = &["chrony", "ntpsec-ntpdig", "python3-ntp"];
+
+/// Libraries that those programs load, and the packages that they are in.
+pub(crate) const PEER_LIBRARIES: &[(&str, &str)] = &[
+    ("libcap.so.2", "libcap2"),
+    ("libedit.so.2", "libedit2"),
+    ("libgnutls.so.30", "libgnutls30"),
+    ("libnettle.so.8", "libnettle8"),
+    ("libseccomp.so.2", "libseccomp2"),
+];
