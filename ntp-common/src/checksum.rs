@@ -5,7 +5,7 @@
 ///
 /// Words of 64 bits are added whole, and their upper halves a second time: with both sums the carries that
 /// the first lost can be recovered, in two operations a word fewer than adding the halves one by one. Takes
-/// 2^31 words before it could overflow.
+/// 2^15 words, more than the longest datagram has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sum {
     words: u64,
@@ -66,7 +66,6 @@ impl Sum {
     pub const fn fold(self) -> u16 {
         let lowers = self.words.wrapping_sub(self.uppers << 32);
         let sum = lowers + self.uppers;
-        let sum = (sum & 0xffff_ffff) + (sum >> 32);
         let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
         let sum = (sum & 0xffff) + (sum >> 16);
         let sum = (sum & 0xffff) + (sum >> 16);

@@ -88,11 +88,9 @@ impl Scene {
             [lab.host("upstream")?, lab.host("server")?, lab.host("client")?];
         join(&lab, WAN, (&upstream, &[UPSTREAM]), (&server, &[SERVER_UPWARDS]))?;
         join(&lab, LAN, (&server, &[SERVER, SERVER_TOO]), (&client, &[CLIENT, DENIED]))?;
-        let _passing = match rights::load_bpf() {
-            Ok(()) => Some(Passing::attach(&client, LAN)?),
-            Err(_) => None,
-        };
-        Ok(Self { lab, upstream, server, client, _passing })
+        let may_load = rights::load_bpf().is_ok();
+        let passing = may_load.then(|| Passing::attach(&client, LAN)).transpose()?;
+        Ok(Self { lab, upstream, server, client, _passing: passing })
     }
 }
 

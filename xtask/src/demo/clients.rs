@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ntp_common::counters::{Counters, Family, Reason};
 use ntp_common::wire::NTP_PORT;
 use ntp_lab::counters::{Told, answered_over};
@@ -34,7 +34,7 @@ type Ask<'a> = &'a dyn Fn(&Play, IpAddr) -> Result<Vec<Seen>>;
 /// All clients, over both families.
 ///
 /// # Errors
-/// A client could not be run at all.
+/// Counters could not be read.
 pub(crate) fn ask_all(play: &mut Play) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     match peers::chronyd() {
@@ -98,7 +98,10 @@ fn observe(
     server: IpAddr,
 ) -> Result<Row> {
     let before = Counts::read(play, family)?;
-    let seen = ask(play, server).with_context(|| format!("{client}, asking {server}"))?;
+    let (seen, failure) = match ask(play, server) {
+        Ok(seen) => (seen, None),
+        Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+    };
     let after = Counts::read(play, family)?;
     let over = |counters: &Counters| answered_over(counters, family);
     let denied = |counts: &Counts| counts.xdp[Reason::AccessDenied as usize];
@@ -112,6 +115,7 @@ fn observe(
         by_user: after.user.answered - before.user.answered,
         denied: denied(&after) - denied(&before),
         seen,
+        failure,
     })
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Row {
     pub(crate) denied: u64,
     /// What the client measured.
     pub(crate) seen: Vec<Seen>,
+    /// Why the client could not be run, or came to no conclusion.
+    pub(crate) failure: Option<String>,
 }
 
 impl Row {
@@ -74,6 +76,7 @@ impl Row {
     /// What is not as it should be; nothing, if all is.
     pub(crate) fn faults(&self, truth: Truth) -> Vec<String> {
         let mut faults = self.faults_of_path();
+        faults.extend(self.failure.clone());
         for seen in &self.seen {
             if seen.stratum != truth.stratum {
                 faults.push(format!("stratum {} is not {}", seen.stratum, truth.stratum));
@@ -111,7 +114,7 @@ impl Row {
             Due::Xdp | Due::User if self.answered * 100 < self.asked * FEWEST_PERCENT => {
                 faults.push(format!("only {} of {} came back", self.answered, self.asked));
             }
-            Due::Xdp | Due::User if self.seen.is_empty() => {
+            Due::Xdp | Due::User if self.seen.is_empty() && self.failure.is_none() => {
                 faults.push("the client measured nothing".to_owned());
             }
             Due::Xdp | Due::User | Due::Silence => {}
@@ -138,8 +141,18 @@ mod tests {
             Due::Xdp | Due::User => (200, vec![SEEN; 200]),
             Due::Silence => (0, Vec::new()),
         };
-        let client = "client".to_owned();
-        Row { client, family: Family::V4, due, asked: 200, answered, by_xdp, by_user, denied, seen }
+        Row {
+            client: "client".to_owned(),
+            family: Family::V4,
+            due,
+            asked: 200,
+            answered,
+            by_xdp,
+            by_user,
+            denied,
+            seen,
+            failure: None,
+        }
     }
 
     fn check(row: &Row, expected: &[&str]) {
@@ -174,6 +187,8 @@ mod tests {
         check(&Row { answered: 190, ..row(Due::Xdp) }, &["only 190 of 200 came back"]);
         check(&Row { seen: Vec::new(), ..row(Due::Xdp) }, &["the client measured nothing"]);
         check(&Row { asked: 0, ..row(Due::Silence) }, &["nothing was asked"]);
+        let failure = Some("crashed".to_owned());
+        check(&Row { seen: Vec::new(), failure, ..row(Due::Xdp) }, &["crashed"]);
     }
 
     #[test]
