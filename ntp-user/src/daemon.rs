@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::access::HostAddresses;
 use crate::args::Args;
 use crate::bpf::xdp::Xdp;
+use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
 use crate::drift_file::DriftFile;
 use crate::event_loop::{self, DaemonDriver, Sources};
@@ -50,11 +51,12 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
         PidFile::check(path)?;
     }
     let means = means(args);
-    let parts = set_up(config, means)?;
+    let mut parts = set_up(config, means)?;
     if args.lock_memory {
         privileges::lock_memory()?;
     }
     let pid_file = pid_path.map(|path| PidFile::write(path)).transpose()?;
+    parts.xdp.as_mut().map_or(Ok(()), Xdp::pin)?;
     if let Some(user) = args.user.as_ref().or(config.user.as_ref()) {
         privileges::become_user(user, duties(config, means, &parts))?;
     }
@@ -62,7 +64,6 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     let signals = Signals::install().context("cannot handle signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
-        .enable_time()
         .on_thread_unpark({
             let (signals, interrupted) = (signals.clone(), Arc::clone(&interrupted));
             move || {
@@ -110,6 +111,7 @@ async fn serve(
         v4: config.bindacqaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
         v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
         port: config.acquisitionport.unwrap_or(0),
+        families: means(args).families,
     };
     let (transport, incoming) = UdpTransport::new(local, clock.time_base());
     let (resolver, addresses) = ThreadResolver::new(means(args).families);
@@ -147,10 +149,11 @@ async fn serve(
     if args.in_background {
         supervisor::report_ready()?;
     }
-    let mut sources = Sources { incoming, resolved: addresses, signals, interrupted };
+    let alarm = Alarm::new().context("cannot set timers")?;
+    let mut sources = Sources { incoming, resolved: addresses, alarm, signals, interrupted };
     let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources).await;
-    shut_down(driver, tasks);
-    Ok(outcome)
+    shut_down(driver, tasks, args.is_one_shot());
+    outcome.context("the event loop failed")
 }
 
 fn engine_config(args: &Args, config: &Config, precision_log2: i8) -> EngineConfig {
@@ -164,9 +167,13 @@ fn engine_config(args: &Args, config: &Config, precision_log2: i8) -> EngineConf
 }
 
 fn limits(args: &Args) -> Limits {
-    let is_one_shot = args.is_one_shot();
-    let timeout_s = args.timeout_s.or(is_one_shot.then_some(ONE_SHOT_TIMEOUT_S));
-    Limits { is_one_shot, end: timeout_s.map(|seconds| seconds_after(monotonic(), seconds)) }
+    let one_shot = match (args.set_once, args.query_offset) {
+        (true, _) => Some("step"),
+        (_, true) => Some("ignored"),
+        _ => None,
+    };
+    let timeout_s = args.timeout_s.or(one_shot.map(|_| ONE_SHOT_TIMEOUT_S));
+    Limits { one_shot, end: timeout_s.map(|seconds| seconds_after(monotonic(), seconds)) }
 }
 
 /// Says who answers requests, and where.
@@ -185,7 +192,7 @@ fn log_paths(config: &Config, tasks: &Tasks) {
 }
 
 /// Ends serving, then timekeeping. Where XDP is to hold over, it answers from a last snapshot.
-fn shut_down(mut driver: DaemonDriver, tasks: Tasks) {
+fn shut_down(mut driver: DaemonDriver, tasks: Tasks, is_one_shot: bool) {
     tell_systemd(&[NotifyState::Stopping]);
     let Tasks { xdp, user_path, .. } = tasks;
     let user = match user_path {
@@ -193,5 +200,7 @@ fn shut_down(mut driver: DaemonDriver, tasks: Tasks) {
         path @ (UserPath::Nobody | UserPath::Inline(_)) => path.counters(),
     };
     driver.shutdown(xdp.as_ref().and_then(Xdp::hold));
-    log_counters(&xdp.as_ref().map_or([0; _], Xdp::counters), &user);
+    if !is_one_shot {
+        log_counters(&xdp.as_ref().map_or([0; _], Xdp::counters), &user);
+    }
 }

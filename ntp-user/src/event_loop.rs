@@ -1,5 +1,6 @@
 //! The timekeeping thread: waits for packets, names, deadlines and signals, and hands them to the engine.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ use ntp_engine::driver::Driver;
 use rand::rngs::StdRng;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
-use tokio::time::{Instant, sleep_until};
 
 use crate::clock::DaemonClock;
+use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
 use crate::drift_file::DriftFile;
 use crate::net::udp::{Incoming, UdpTransport};
@@ -32,6 +33,8 @@ pub(crate) struct Sources {
     pub(crate) incoming: Receiver<Incoming>,
     /// Names that were resolved.
     pub(crate) resolved: UnboundedReceiver<Resolved>,
+    /// Deadlines.
+    pub(crate) alarm: Alarm,
     /// Signals.
     pub(crate) signals: Signals,
     /// Told when a signal has interrupted waiting.
@@ -48,11 +51,14 @@ enum Event {
 }
 
 /// Runs until a signal ends the daemon, or `tasks` say that it is done.
+///
+/// # Errors
+/// When nothing can be waited for any more.
 pub(crate) async fn run(
     driver: &mut DaemonDriver,
     tasks: &mut Tasks,
     sources: &mut Sources,
-) -> Outcome {
+) -> io::Result<Outcome> {
     let mut next_tick = monotonic();
     loop {
         let now = monotonic();
@@ -65,13 +71,13 @@ pub(crate) async fn run(
             tasks.log_counters();
         }
         if sources.signals.is_end() {
-            return Outcome::Ended;
+            return Ok(Outcome::Ended);
         }
         if let Some(outcome) = tasks.outcome(driver, now) {
-            return outcome;
+            return Ok(outcome);
         }
         let deadline = driver.next_deadline().map_or(next_tick, |deadline| deadline.min(next_tick));
-        match wait(sources, tasks, deadline).await {
+        match wait(sources, tasks, deadline).await? {
             Event::Incoming(incoming) => take(driver, incoming),
             Event::Resolved(resolved) => {
                 tasks.host_resolved(driver, &resolved);
@@ -83,17 +89,17 @@ pub(crate) async fn run(
     }
 }
 
-async fn wait(sources: &mut Sources, tasks: &mut Tasks, deadline: MonoNs) -> Event {
-    let wait = Duration::from_nanos(deadline.since(monotonic()));
-    tokio::select! {
+async fn wait(sources: &mut Sources, tasks: &mut Tasks, deadline: MonoNs) -> io::Result<Event> {
+    let event = tokio::select! {
         biased;
         () = sources.interrupted.notified() => Event::Interrupted,
         // The senders live in the driver, as long as the loop runs.
         Some(incoming) = sources.incoming.recv() => Event::Incoming(incoming),
         Some(resolved) = sources.resolved.recv() => Event::Resolved(resolved),
-        () = sleep_until(Instant::now() + wait) => Event::Deadline,
+        outcome = sources.alarm.wait_until(deadline) => outcome.map(|()| Event::Deadline)?,
         () = tasks.serve() => Event::Served,
-    }
+    };
+    Ok(event)
 }
 
 fn take(driver: &mut DaemonDriver, incoming: Incoming) {

@@ -29,6 +29,9 @@ pub(crate) fn start(args: &Args) -> anyhow::Result<()> {
     } else if args.in_background {
         openlog(Some(IDENTITY), LogFlags::LOG_PID, Facility::LOG_DAEMON)?;
         format.with_ansi(false).without_time().with_level(false).with_writer(SystemLog).init();
+    } else if std::env::var_os("JOURNAL_STREAM").is_some() {
+        // The journal has the time.
+        format.with_ansi(false).without_time().with_writer(io::stderr).init();
     } else {
         format.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
     }

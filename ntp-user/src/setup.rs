@@ -6,13 +6,14 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use ntp_common::acl::FamilyRule;
 use ntp_engine::conf::{AccessTarget, Config, Located, Verdict, Xdp as WantedXdp, XdpMode};
 use ntp_engine::seams::ClockError;
 
 use crate::access::{AccessRules, FamilyRules, HostAddresses};
-use crate::bpf::attachment::index_of;
+use crate::bpf::attachment::{index_of, remove_stale_pins};
+use crate::bpf::serving_map::MappedPage;
 use crate::bpf::xdp::{Loaded, Xdp, XdpError};
 use crate::clock::DaemonClock;
 use crate::clock::follow::FollowClock;
@@ -79,17 +80,17 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     let mut sockets = server_socket::open(&wanted)?;
     sockets.retain(|group| !group.is_empty());
     let clock = open_clock(means.follow)?;
-    let xdp = load_xdp(config, !sockets.is_empty())?;
+    let xdp = if means.is_one_shot { None } else { load_xdp(config, !sockets.is_empty())? };
+    let (xdp, xdp_page) = xdp.unzip();
     let page = OwnedPage::new();
     let shared = Shared {
         page: Arc::clone(&page),
         access: SharedAccess::new(access),
         precision_log2: precision_log2(),
     };
-    let (xdp, xdp_page) = xdp.unzip();
     Ok(Parts {
         clock,
-        published: Published::new(page, xdp_page),
+        published: Published::new(page, xdp_page, xdp.as_ref().and_then(Xdp::hold)),
         shared,
         is_inline: threads == 0,
         bound: wanted.addresses.iter().map(SocketAddr::ip).collect(),
@@ -139,18 +140,16 @@ fn open_clock(follow: bool) -> anyhow::Result<DaemonClock> {
     match SystemClock::open() {
         Ok(clock) => Ok(DaemonClock::System(clock)),
         Err(error @ ClockError::NotPermitted) => {
-            Err(error).context("with -x the time is kept and served without setting the clock")
+            bail!("{error}; with -x it is left alone, and the time is served all the same")
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Loads XDP if it is asked for and of use. Interfaces whose mode is `auto` can go without.
-fn load_xdp(
-    config: &Config,
-    is_serving: bool,
-) -> anyhow::Result<Option<(Xdp, crate::bpf::serving_map::MappedPage)>> {
+fn load_xdp(config: &Config, is_serving: bool) -> anyhow::Result<Option<(Xdp, MappedPage)>> {
     let wanted: Vec<WantedXdp> = config.xdp.iter().map(|xdp| xdp.value.clone()).collect();
+    remove_stale_pins(if is_serving { &wanted } else { &[] });
     if wanted.is_empty() {
         return Ok(None);
     }

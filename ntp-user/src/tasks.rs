@@ -24,6 +24,9 @@ const ADDRESS_TICKS: u32 = 5;
 /// Ticks between two tries to resolve the names in access rules.
 const HOST_TICKS: u32 = 60;
 
+/// Ticks until nothing is left of what an earlier run of the daemon published: snapshots live 60 s.
+const EARLIER_RUN_TICKS: u32 = 60;
+
 /// How a run of the event loop ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -68,8 +71,8 @@ pub(crate) struct Access {
 /// When the daemon ends without being told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    /// Once the clock was set, or its offset is known.
-    pub(crate) is_one_shot: bool,
+    /// Once the clock was set, or its offset is known: what then becomes of the offset.
+    pub(crate) one_shot: Option<&'static str>,
     /// When this time has come.
     pub(crate) end: Option<MonoNs>,
 }
@@ -100,9 +103,10 @@ impl Tasks {
     /// # Errors
     /// [`TooManyRules`].
     pub(crate) fn start(&mut self, driver: &mut DaemonDriver) -> Result<(), TooManyRules> {
-        self.refresh_addresses(&driver.seams().ref_map);
+        // XDP passes everything up as long as it knows no address.
         let control = self.fill_xdp()?;
         driver.seams().ref_map.set_access(control);
+        self.refresh_addresses(&driver.seams().ref_map);
         self.resolve_hosts(driver);
         Ok(())
     }
@@ -126,8 +130,9 @@ impl Tasks {
 
     /// To be called after whatever the driver did.
     pub(crate) fn follow_up(&mut self, driver: &DaemonDriver, now: MonoNs) {
+        let is_earlier_run_over = self.ticks > EARLIER_RUN_TICKS;
         if let Some(xdp) = &mut self.xdp
-            && driver.seams().ref_map.is_live(now)
+            && (is_earlier_run_over || driver.seams().ref_map.is_live(now))
         {
             xdp.go_live();
         }
@@ -136,15 +141,17 @@ impl Tasks {
     /// Whether the daemon is done, and how.
     #[must_use]
     pub(crate) fn outcome(&self, driver: &DaemonDriver, now: MonoNs) -> Option<Outcome> {
-        if self.limits.is_one_shot {
+        if let Some(handling) = self.limits.one_shot {
             let tracking = driver.engine().tracking(driver.now());
             if tracking.updates > 0 {
-                tracing::info!("System clock wrong by {:.6} seconds", tracking.last_offset_s);
+                let offset_s = tracking.last_offset_s;
+                tracing::info!("System clock wrong by {offset_s:.6} seconds ({handling})");
                 return Some(Outcome::Ended);
             }
         }
         let is_over = self.limits.end.is_some_and(|end| now >= end);
-        is_over.then_some(if self.limits.is_one_shot { Outcome::NoTime } else { Outcome::Ended })
+        let is_late = self.limits.one_shot.is_some();
+        is_over.then_some(if is_late { Outcome::NoTime } else { Outcome::Ended })
     }
 
     /// Serves a packet, when that is for this thread to do; else waits for ever.

@@ -2,8 +2,15 @@
 //!
 //! Invariant: a test that cannot run on this machine is reported as ignored, with the reason.
 
+mod degraded;
 mod laboratory;
+mod lifetime;
+mod packets;
+mod peers;
+mod played;
+mod refusals;
 mod trial;
+mod user_path;
 
 use std::process::ExitCode;
 
@@ -11,6 +18,15 @@ use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = [laboratory::trials()].into_iter().flatten().collect();
+    let topics = [
+        laboratory::trials(),
+        peers::trials(),
+        packets::trials(),
+        user_path::trials(),
+        lifetime::trials(),
+        refusals::trials(),
+        degraded::trials(),
+    ];
+    let trials = topics.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -1,24 +1,40 @@
 //! A test with what it needs of the machine: without that it is ignored, and says why.
 
-use anyhow::Result;
+use std::sync::OnceLock;
+
+use anyhow::{Result, anyhow};
 use libtest_mimic::{Completion, Failed, Trial};
-use ntp_lab::{peers, rights};
+use ntp_lab::{NtpXdpd, Profile, peers, rights, workspace};
 
 /// Something that a machine may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Needs {
     /// The right to make network namespaces, and the programs that fill them.
     Namespaces,
+    /// The right to load eBPF programs, and programs to load.
+    Xdp,
     /// chrony's daemon.
     Chronyd,
+    /// ntpsec's query program.
+    Ntpdig,
 }
 
 impl Needs {
     fn met(self) -> Result<(), String> {
+        let is_there = |is_there: bool, what: &str, task: &str| {
+            is_there
+                .then_some(())
+                .ok_or_else(|| format!("there is no {what} (`cargo xtask {task}`)"))
+        };
         match self {
             Self::Namespaces => rights::make_namespaces(),
-            Self::Chronyd if peers::chronyd().is_some() => Ok(()),
-            Self::Chronyd => Err("there is no chronyd (`cargo xtask setup` brings it)".to_owned()),
+            Self::Xdp => {
+                rights::load_bpf()?;
+                let object = workspace().join("target/bpf/ntp-xdp.o");
+                is_there(object.exists(), "eBPF object", "build-ebpf")
+            }
+            Self::Chronyd => is_there(peers::chronyd().is_some(), "chronyd", "setup"),
+            Self::Ntpdig => is_there(peers::ntpdig().is_some(), "ntpdig", "setup"),
         }
     }
 }
@@ -38,4 +54,15 @@ pub(crate) fn trial(
         check().map_err(|error| Failed::from(format!("{error:#}")))?;
         Ok(Completion::Completed)
     })
+}
+
+/// The project's daemon, built once for all tests.
+///
+/// # Errors
+/// It does not compile.
+pub(crate) fn daemon() -> Result<&'static NtpXdpd> {
+    static BUILT: OnceLock<Result<NtpXdpd, String>> = OnceLock::new();
+    let built =
+        BUILT.get_or_init(|| NtpXdpd::build(Profile::Dev).map_err(|error| format!("{error:#}")));
+    built.as_ref().map_err(|error| anyhow!("{error}"))
 }

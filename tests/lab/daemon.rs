@@ -58,10 +58,13 @@ impl NtpXdpd {
     pub fn build(profile: Profile) -> Result<Self> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command.args(["build", "--quiet", "--package", PACKAGE, "--bin", PROGRAM]);
-        if profile == Profile::Release {
-            command.arg("--release");
-        }
+        command.args(["build", "--quiet", "--bin", PROGRAM]);
+        match profile {
+            // With a test, and of all packages, so that cargo chooses the features that it compiles tests with,
+            // and has no dependency to compile once more.
+            Profile::Dev => command.args(["--test", "e2e"]),
+            Profile::Release => command.args(["--release", "--package", PACKAGE]),
+        };
         command.args(["--message-format", "json-render-diagnostics"]);
         command.current_dir(workspace()).stderr(Stdio::inherit());
         let output = command.output().context("cannot run cargo")?;
@@ -98,7 +101,19 @@ impl NtpXdpd {
     /// # Errors
     /// It does not end by itself.
     pub fn refuse(&self, lab: &Lab, host: &Host, directives: &str) -> Result<Finished> {
-        let mut command = self.command(host);
+        Self::refuse_as(lab, host, self.command(host), directives)
+    }
+
+    /// As [`NtpXdpd::refuse`], with a command that lacks only arguments.
+    ///
+    /// # Errors
+    /// It does not end by itself.
+    pub fn refuse_as(
+        lab: &Lab,
+        host: &Host,
+        mut command: Command,
+        directives: &str,
+    ) -> Result<Finished> {
         run(command.args(arguments(&configuration(lab, host, directives)?)), START)
     }
 }
@@ -175,8 +190,9 @@ fn arguments(configuration: &Path) -> [&std::ffi::OsStr; 4] {
     ["-n".as_ref(), "-x".as_ref(), "-f".as_ref(), configuration.as_os_str()]
 }
 
-/// The program's path in one of cargo's messages.
+/// The program's path, if one of cargo's messages is of the program.
 fn executable(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
-    Some(PathBuf::from(message.get("executable")?.as_str()?))
+    let is_ours = message.pointer("/target/name")? == PROGRAM;
+    is_ours.then_some(PathBuf::from(message.get("executable")?.as_str()?))
 }

@@ -26,7 +26,8 @@ pub struct End<'a> {
     pub host: &'a Host,
     /// The interface's name there, at most 15 octets.
     pub interface: &'a str,
-    /// Its addresses with their prefix lengths, of either family.
+    /// Its addresses with their prefix lengths, of either family. Programs that do not choose use
+    /// the first of a family.
     pub addresses: &'a [&'a str],
 }
 
@@ -87,11 +88,10 @@ impl Lab {
         ])?;
         for End { host, interface, addresses } in [one, other] {
             let namespace = host.namespace();
-            for address in addresses {
-                let family = if address.contains(':') { "-6" } else { "-4" };
-                let nodad: &[&str] = if family == "-6" { &["nodad"] } else { &[] };
-                let add = ["-n", namespace, family, "addr", "add", address, "dev", interface];
-                host::ip(&[&add, nodad])?;
+            for (index, address) in addresses.iter().enumerate() {
+                let add = ["-n", namespace, "addr", "add", address, "dev", interface];
+                let is_first = !addresses[..index].iter().any(|other| other.contains(':'));
+                host::ip(&[&add, options(address, is_first)])?;
             }
             host::ip(&[&["-n", namespace, "link", "set", interface, "up"]])?;
         }
@@ -104,5 +104,15 @@ impl Lab {
         let mut command = Command::new(program);
         command.current_dir(&self.folder);
         command
+    }
+}
+
+/// How an address is added: usable at once; an IPv6 address that is not the first of its interface only for
+/// those who ask for it, as is the way of IPv4.
+fn options(address: &str, is_first_of_v6: bool) -> &'static [&'static str] {
+    match (address.contains(':'), is_first_of_v6) {
+        (false, _) => &[],
+        (true, true) => &["nodad"],
+        (true, false) => &["nodad", "preferred_lft", "0"],
     }
 }

@@ -133,7 +133,8 @@ impl Chronyd {
         let mut command = self.0.command(host);
         command.args(["-x", "-d", "-u", "root", "-f"]).arg(configuration);
         let mut process = Process::start(&name, &mut command)?;
-        process.wait_for_line("Disabled control of system clock", START)?;
+        // The last thing that it says before it serves: its sockets are open by then.
+        process.wait_for_line("Running with root privileges", START)?;
         Ok(process)
     }
 

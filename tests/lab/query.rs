@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use ntp_common::time::{NtpDuration, NtpTimestamp};
-use ntp_common::wire::{HEADER_LEN, Header, Mode, NTP_PORT};
+use ntp_common::wire::{HEADER_LEN, Header, Mode, NEWEST_VERSION, NTP_PORT};
 
 use crate::Host;
 use crate::peers::Seen;
@@ -107,11 +107,26 @@ impl Client {
     /// # Errors
     /// The socket fails, or the reply is none of an NTP server.
     pub fn query_with(&self, trailer: &[u8], timeout: Duration) -> Result<Reply<Answer>> {
+        self.query_as(NEWEST_VERSION, trailer, timeout)
+    }
+
+    /// As [`Client::query_with`], with a request of `version`.
+    ///
+    /// # Errors
+    /// The socket fails, or the reply is none of an NTP server.
+    pub fn query_as(
+        &self,
+        version: u8,
+        trailer: &[u8],
+        timeout: Duration,
+    ) -> Result<Reply<Answer>> {
         let cookie = NtpTimestamp::from_bits(random());
+        let header = Header { version, ..Header::request(cookie) };
+        let request = [&header.write(), trailer].concat();
         let deadline = Instant::now() + timeout;
         let sent = now();
-        let request = [&Header::request(cookie).write(), trailer].concat();
-        let mut reply = self.exchange(&request, timeout)?;
+        self.send(&request)?;
+        let mut reply = self.receive(timeout)?;
         loop {
             let arrived = now();
             let octets = match reply {
@@ -134,24 +149,28 @@ impl Client {
         }
     }
 
-    /// Sends `request` as it is and waits for whatever comes first.
+    /// Sends `packet` as it is.
     ///
     /// # Errors
     /// The socket fails.
-    pub fn exchange(&self, request: &[u8], timeout: Duration) -> Result<Reply<Vec<u8>>> {
-        match self.socket.send(request) {
-            // An earlier request's "port unreachable" is told by the next call.
+    pub fn send(&self, packet: &[u8]) -> Result<()> {
+        match self.socket.send(packet) {
+            // An earlier packet's "port unreachable" is told by the next call.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-                self.socket.send(request)?;
+                self.socket.send(packet)?;
             }
             sent => {
                 sent?;
             }
         }
-        self.receive(timeout)
+        Ok(())
     }
 
-    fn receive(&self, timeout: Duration) -> Result<Reply<Vec<u8>>> {
+    /// Waits for whatever comes first.
+    ///
+    /// # Errors
+    /// The socket fails.
+    pub fn receive(&self, timeout: Duration) -> Result<Reply<Vec<u8>>> {
         // A timeout of zero would mean for ever.
         self.socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1))))?;
         let mut octets = vec![0; MOST_OCTETS];

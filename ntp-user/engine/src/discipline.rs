@@ -20,6 +20,10 @@ const MAX_FREQUENCY: f64 = 0.1;
 const UNKNOWN_DEVIATION: f64 = 5e-4;
 /// Least standard deviation of a frequency off a drift file: machines start at another temperature.
 const STORED_DEVIATION: f64 = 5e-7;
+/// A gentle slew's part of the standard deviation of the frequency.
+const GENTLE: f64 = 0.5;
+/// An offset of twice as many deviations is slewed as fast as may be.
+const BEYOND_DOUBT: f64 = 8.0;
 /// Shortest slew, seconds.
 const SHORTEST_SLEW_S: f64 = 1.0;
 /// Corrections below this are not worth a slew, seconds.
@@ -143,7 +147,7 @@ impl Discipline {
             return Orders { step, frequency: self.base };
         }
         self.tell_of_long_slew();
-        let duration_s = self.slew_duration_s(estimate, interval_s);
+        let duration_s = self.slew_duration_s(estimate.offset_deviation_s, interval_s);
         Orders { step: None, frequency: self.slew(duration_s) }
     }
 
@@ -158,13 +162,12 @@ impl Discipline {
         })
     }
 
-    /// How long to slew: so slowly that the clock's rate is off by no more than the error of its frequency
-    /// anyway, and at most until the estimate after next; but the faster, the more certain it is that
-    /// there is an error at all.
-    fn slew_duration_s(&self, estimate: &Estimate, interval_s: f64) -> f64 {
+    /// How long to slew: so slowly that the clock's rate is off by little besides the error of its frequency
+    /// anyway, but at most until the estimate after next; faster when the clock is off beyond doubt.
+    fn slew_duration_s(&self, deviation_s: f64, interval_s: f64) -> f64 {
         let error_s = self.ahead_s.abs();
-        let gentle_s = error_s / (SKEW_DEVIATIONS * self.deviation);
-        let certain_s = 1.5 * interval_s * estimate.offset_deviation_s / error_s;
+        let gentle_s = error_s / (GENTLE * self.deviation);
+        let certain_s = interval_s * BEYOND_DOUBT * deviation_s / error_s;
         gentle_s.min(2.0 * interval_s).min(certain_s)
     }
 

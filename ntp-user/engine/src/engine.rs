@@ -16,6 +16,7 @@ use std::time::Duration;
 use ntp_common::time::MonoNs;
 use rand::{Rng, RngExt};
 
+use crate::bank::Bank;
 use crate::discipline::Discipline;
 use crate::names::ConfiguredLine;
 use crate::reference::Reference;
@@ -56,6 +57,7 @@ pub struct Engine<R> {
     next_source: u32,
     next_request: u64,
     selection: Selection,
+    bank: Bank,
     discipline: Discipline,
     reference: Reference,
     /// Until then sources are waited for.
@@ -78,17 +80,21 @@ impl<R: Rng> Engine<R> {
     /// Makes an engine that has done nothing yet. A stored `drift` that no clock can have is not used.
     #[must_use]
     pub fn new(config: EngineConfig, rng: R, drift: Option<Drift>, now: Now) -> Self {
+        let discipline = Discipline::new(&config, &now);
+        let precision_s = f64::from(config.precision_log2).exp2();
+        let known = discipline.known_frequency(now.time);
         let lines = config.sources.iter().map(|line| ConfiguredLine::new(line.clone(), now.mono));
         Self {
             rng,
             drift: drift.filter(Drift::is_credible),
-            precision_s: f64::from(config.precision_log2).exp2(),
+            precision_s,
             lines: lines.collect(),
             sources: BTreeMap::new(),
             next_source: 0,
             next_request: 0,
             selection: Selection { chosen: Err(Failure::Waiting), states: BTreeMap::new() },
-            discipline: Discipline::new(&config, &now),
+            bank: Bank::new(known, precision_s, now.time, 0.0),
+            discipline,
             reference: Reference::new(config.local, now.mono),
             wait_until: seconds::after(now.mono, WAIT_S),
             publish_at: now.mono,
@@ -104,6 +110,8 @@ impl<R: Rng> Engine<R> {
         let mut actions = Vec::new();
         let stored = self.drift.map(|drift| (drift.frequency_ppm * 1e-6, drift.skew_ppm * 1e-6));
         let base = self.discipline.start(frequency, stored);
+        let known = self.discipline.known_frequency(now.time);
+        self.bank = Bank::new(known, self.precision_s, now.time, frequency);
         self.add_addresses(&now);
         self.ask_names(&now, &mut actions);
         self.set_status(&now, &mut actions);
@@ -198,9 +206,10 @@ impl<R: Rng> Engine<R> {
         now: &Now,
         actions: &mut Vec<Action>,
     ) {
+        let expected = self.expected(id, now);
         let Some(source) = self.sources.get_mut(&id) else { return };
-        let in_force = self.discipline.in_force();
-        let received = source.receive(packet, from, at, in_force, &mut self.rng);
+        let (in_force, arrived) = (self.discipline.in_force(), (packet, from, at));
+        let received = source.receive(arrived, in_force, expected.as_ref(), &mut self.rng);
         if !source.is_waiting() {
             actions.push(Action::Close { source: id });
         }
@@ -216,8 +225,12 @@ impl<R: Rng> Engine<R> {
             Received::Suspect => {
                 tracing::debug!(source = %source.address(), "measurement contradicts those before");
             }
-            Received::Sample => {
+            Received::Sample { broke } => {
+                if let Some(sample) = source.series().last() {
+                    self.bank.measured(id, sample, broke);
+                }
                 self.reselect(now, actions);
+                self.learn(id);
                 self.update_clock(id, now, actions);
             }
         }

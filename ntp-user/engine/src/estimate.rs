@@ -9,6 +9,10 @@ pub(crate) const MAX_CLOCK_ERROR: f64 = 1e-6;
 /// Standard deviations that bound a frequency's error.
 pub(crate) const SKEW_DEVIATIONS: f64 = 2.0;
 
+/// Growth of the variance of what is known of a clock's frequency, (s/s)^2 a second: 0.2 ppm in an hour,
+/// 1 ppm in a day, as rooms get warmer and colder.
+const FREQUENCY_WANDER: f64 = 1e-17;
+
 /// What measurements say of our clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Estimate {
@@ -31,4 +35,11 @@ pub(crate) struct KnownFrequency {
     pub(crate) deviation: f64,
     /// When it was known, on the steered clock.
     pub(crate) at: NtpTimestamp,
+}
+
+impl KnownFrequency {
+    /// The variance `age_s` after it was known.
+    pub(crate) fn variance_after(&self, age_s: f64) -> f64 {
+        self.deviation.powi(2) + FREQUENCY_WANDER * age_s
+    }
 }

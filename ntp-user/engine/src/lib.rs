@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-mod combine;
+mod bank;
 pub mod conf;
 mod discipline;
 pub mod driver;

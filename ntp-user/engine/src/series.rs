@@ -14,10 +14,6 @@ use crate::seconds;
 /// Most samples kept of a source.
 pub(crate) const MOST_SAMPLES: usize = 64;
 
-/// Growth of the variance of what is known of a clock's frequency, (s/s)^2 a second: 0.2 ppm in an hour,
-/// 1 ppm in a day, as rooms get warmer and colder.
-const FREQUENCY_WANDER: f64 = 1e-17;
-
 /// Samples in a row that contradict the line through those before, from which on they are right and not it.
 const SUSPECTS: usize = 3;
 /// Standard deviations that bound an estimate.
@@ -30,6 +26,8 @@ const BREAK_DEVIATION: f64 = 2e-6;
 pub(crate) enum Added {
     /// It is one of the samples.
     Used,
+    /// It and the suspects before it have taken the place of the samples.
+    Broke,
     /// It can't be right if the samples before are: another look is needed.
     Suspected,
 }
@@ -75,31 +73,39 @@ impl Series {
     }
 
     /// Takes a sample, and lets go of those that are no longer on one line with it. `in_force` is the
-    /// frequency correction of the clock, as in all that follows.
-    pub(crate) fn add(&mut self, sample: Sample, in_force: f64) -> Added {
-        if self.contradicts(&sample) {
+    /// frequency correction of the clock, as in all that follows; `expected` is what all sources say together,
+    /// if this one is right.
+    pub(crate) fn add(
+        &mut self,
+        sample: Sample,
+        in_force: f64,
+        expected: Option<&Estimate>,
+    ) -> Added {
+        let line = self.estimate(sample.time);
+        let refutes = |estimate: &Estimate| self.contradicts(&sample, estimate);
+        if line.as_ref().is_some_and(refutes) && expected.is_none_or(refutes) {
             self.suspects.push(sample);
             if self.suspects.len() < SUSPECTS {
                 return Added::Suspected;
             }
             self.break_with_the_past(in_force);
-        } else {
-            self.suspects.clear();
-            if self.samples.len() == MOST_SAMPLES {
-                self.samples.pop_front();
-            }
-            self.samples.push_back(sample);
+            self.fit(in_force);
+            return Added::Broke;
         }
+        self.suspects.clear();
+        if self.samples.len() == MOST_SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back(sample);
         let (points, prior) = self.points(in_force);
         self.samples.drain(..regress::straight_since(&points, &prior));
         self.fit(in_force);
         Added::Used
     }
 
-    /// Whether a sample and those before cannot both be right: half of a delay bounds the error of each.
-    /// Either clock was set, or a frequency has changed by much.
-    fn contradicts(&self, sample: &Sample) -> bool {
-        let Some(estimate) = self.estimate(sample.time) else { return false };
+    /// Whether a sample and an estimate by those before cannot both be right: half of a delay bounds the error
+    /// of each. Either clock was set, or a frequency has changed by much.
+    fn contradicts(&self, sample: &Sample, estimate: &Estimate) -> bool {
         let shortest_s = self.samples.iter().map(|s| s.delay_s).fold(f64::INFINITY, f64::min);
         let bound_s = f64::midpoint(sample.delay_s, shortest_s)
             + 2.0 * sample.dispersion_s
@@ -158,7 +164,7 @@ impl Series {
     fn prior(&self, in_force: f64, age_s: f64, filter: &DelayFilter) -> Prior {
         Prior {
             slope: (1.0 + self.known.correction) / (1.0 + in_force) - 1.0,
-            deviation: (self.known.deviation.powi(2) + FREQUENCY_WANDER * age_s).sqrt(),
+            deviation: self.known.variance_after(age_s).sqrt(),
             noise_s: filter.expected_deviation_s(),
         }
     }
@@ -184,13 +190,6 @@ impl Series {
     /// The line through the samples.
     pub(crate) fn line(&self) -> Option<&Line> {
         self.line.as_ref()
-    }
-
-    /// What a sample that has not been added is off from what is expected, in its standard deviations.
-    pub(crate) fn surprise(&self, sample: &Sample) -> Option<f64> {
-        let (line, estimate) = (self.line?, self.estimate(sample.time)?);
-        let deviation_s = line.noise * self.filter().relative_deviation(sample.delay_s);
-        Some((sample.offset_s - estimate.offset_s).abs() / deviation_s)
     }
 
     /// Leap second that the source announces.
@@ -233,7 +232,7 @@ mod tests {
         let known = KnownFrequency { correction: 0.0, deviation: 1e-7, at };
         let mut series = Series::new(known, 1e-7);
         for index in 0..samples {
-            assert_eq!(series.add(sample(index, 0.0), 0.0), Added::Used);
+            assert_eq!(series.add(sample(index, 0.0), 0.0, None), Added::Used);
         }
         series
     }
@@ -256,9 +255,9 @@ mod tests {
     #[test]
     fn one_impossible_sample_is_held_back_and_forgotten() {
         let mut series = series(10);
-        assert_eq!(series.add(sample(10, 0.5), 0.0), Added::Suspected);
+        assert_eq!(series.add(sample(10, 0.5), 0.0, None), Added::Suspected);
         assert_eq!(series.len(), 10);
-        assert_eq!(series.add(sample(11, 0.0), 0.0), Added::Used);
+        assert_eq!(series.add(sample(11, 0.0), 0.0, None), Added::Used);
         assert!(series.suspects.is_empty());
         assert!(series.estimate(sample(11, 0.0).time).unwrap().offset_s.abs() < 1e-5);
     }
@@ -266,9 +265,9 @@ mod tests {
     #[test]
     fn three_impossible_samples_in_a_row_take_the_place_of_the_others() {
         let mut series = series(10);
-        assert_eq!(series.add(sample(10, 0.5), 0.0), Added::Suspected);
-        assert_eq!(series.add(sample(11, 0.5), 0.0), Added::Suspected);
-        assert_eq!(series.add(sample(12, 0.5), 0.0), Added::Used);
+        assert_eq!(series.add(sample(10, 0.5), 0.0, None), Added::Suspected);
+        assert_eq!(series.add(sample(11, 0.5), 0.0, None), Added::Suspected);
+        assert_eq!(series.add(sample(12, 0.5), 0.0, None), Added::Broke);
         assert_eq!(series.len(), 3);
         let estimate = series.estimate(sample(12, 0.0).time).unwrap();
         assert!((estimate.offset_s - 0.5).abs() < 1e-5, "{estimate:?}");

@@ -2,9 +2,9 @@
 //! pinned: the program is replaced between two packets.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
-use aya::programs::links::{FdLink, LinkError, PinnedLink};
+use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode as AyaMode};
 use aya::programs::{ProgramError, Xdp};
 use nix::net::if_::if_nametoindex;
@@ -79,22 +79,26 @@ pub struct Attachment {
     index: u32,
     mode: AttachMode,
     hold: Hold,
+    failure_logged: bool,
 }
 
 /// What keeps the program attached.
 #[derive(Debug)]
 enum Hold {
-    /// The link of this process: detached when it is dropped.
-    Link { _link: XdpLink },
-    /// A pinned link: stays when this process ends.
+    /// A link: detached when it is dropped, unless it is pinned.
+    Link(XdpLink),
+    /// A link that was pinned here: stays when this process ends.
     Pinned { _link: PinnedLink },
-    /// The pinned link of an earlier run, whose program still answers.
-    Earlier { pin: PathBuf },
+    /// The link of an earlier run, whose program still answers.
+    Earlier(PinnedLink),
+    /// Nothing: it is not attached.
+    Nothing,
 }
 
 impl Attachment {
     /// Attaches `program` as `wanted`. Where the link of an earlier run is pinned, that run's program goes
-    /// on answering from its last snapshot until [`Attachment::take_over`] is called.
+    /// on answering from its last snapshot until [`Attachment::take_over`] is called. What is attached here
+    /// goes with this value until [`Attachment::pin`] is called.
     ///
     /// # Errors
     /// [`AttachError`].
@@ -103,31 +107,52 @@ impl Attachment {
         if wanted.holdover_s > 0 {
             pins::check_bpffs()?;
         }
-        if let Some(pin) = earlier(wanted) {
-            let hold = Hold::Earlier { pin: pin.path };
-            return Ok(Self { wanted: wanted.clone(), index, mode: pin.mode, hold });
-        }
-        let (mode, hold) = attach(program, wanted, index)?;
-        Ok(Self { wanted: wanted.clone(), index, mode, hold })
+        let (mode, hold) = match earlier(wanted) {
+            Some((mode, link)) => (mode, Hold::Earlier(link)),
+            None => attach(program, wanted, index)?,
+        };
+        Ok(Self { wanted: wanted.clone(), index, mode, hold, failure_logged: false })
     }
 
-    /// Puts `program` in the place of an earlier run's, if that is still there. To be called when there is a
-    /// snapshot to answer from.
+    /// Pins the link, if the program is to outlive the daemon.
+    ///
+    /// # Errors
+    /// [`AttachError::Unpinned`]; it is detached then.
+    pub fn pin(&mut self) -> Result<(), AttachError> {
+        if self.wanted.holdover_s == 0 {
+            return Ok(());
+        }
+        self.hold = match std::mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Link(link) => Hold::Pinned { _link: pin(link, &self.wanted, self.mode)? },
+            other @ (Hold::Pinned { .. } | Hold::Earlier(_) | Hold::Nothing) => other,
+        };
+        Ok(())
+    }
+
+    /// Puts `program` in the place of an earlier run's, if that is still there.
     ///
     /// # Errors
     /// [`AttachError`].
     pub fn take_over(&mut self, program: &mut Xdp) -> Result<(), AttachError> {
-        let Hold::Earlier { pin } = &self.hold else { return Ok(()) };
-        match replace(program, pin) {
+        let earlier = match std::mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Earlier(earlier) => earlier,
+            other @ (Hold::Link(_) | Hold::Pinned { .. } | Hold::Nothing) => {
+                self.hold = other;
+                return Ok(());
+            }
+        };
+        match replace(program, earlier) {
             Ok(link) => {
-                self.hold = keep(link, &self.wanted, self.mode)?;
+                // If it was pinned it still is.
+                self.hold = Hold::Link(link);
                 tracing::info!(interface = self.interface(), "Took over from the previous run");
             }
             Err(error) => {
                 // The interface has gone since, perhaps to come back under the same name.
                 tracing::debug!(interface = self.interface(), error, "The pinned link is stale");
-                unpin(pin);
+                remove_pins(self.interface());
                 (self.mode, self.hold) = attach(program, &self.wanted, self.index)?;
+                self.pin()?;
             }
         }
         Ok(())
@@ -142,12 +167,20 @@ impl Attachment {
         if index == self.index {
             return Ok(false);
         }
-        if let Ok(pin) = pins::path_for(self.interface(), self.mode) {
-            unpin(&pin);
-        }
+        self.hold = Hold::Nothing;
+        remove_pins(self.interface());
         (self.mode, self.hold) = attach(program, &self.wanted, index)?;
+        self.pin()?;
         self.index = index;
+        self.failure_logged = false;
         Ok(true)
+    }
+
+    /// Logs that the program is not attached, once for each time that it could have been.
+    pub fn log_failure(&mut self, error: &AttachError) {
+        if !std::mem::replace(&mut self.failure_logged, true) {
+            tracing::error!(interface = self.interface(), %error, "XDP is off");
+        }
     }
 
     /// The interface's name.
@@ -169,17 +202,6 @@ impl Attachment {
     }
 }
 
-impl Drop for Attachment {
-    /// An earlier run's program that was never replaced is detached, unless it is to hold over.
-    fn drop(&mut self) {
-        if let Hold::Earlier { pin } = &self.hold
-            && self.wanted.holdover_s == 0
-        {
-            unpin(pin);
-        }
-    }
-}
-
 /// Removes pins that nobody wants any more: of interfaces that are no longer configured, of modes that are
 /// no longer wanted, and of other builds. That detaches their programs.
 pub fn remove_stale_pins(wanted: &[Wanted]) {
@@ -197,13 +219,24 @@ fn is_wanted_as(wanted: &Wanted, pin: &Pin) -> bool {
     pin.is_ours && modes(wanted.mode).contains(&pin.mode)
 }
 
-fn earlier(wanted: &Wanted) -> Option<Pin> {
-    pins::list()
-        .into_iter()
-        .find(|pin| pin.interface == wanted.interface && is_wanted_as(wanted, pin))
+/// The link that an earlier run has left pinned, and its mode. Unless the program is to hold over this run,
+/// too, the link is unpinned: then it lasts as long as it is held here.
+fn earlier(wanted: &Wanted) -> Option<(AttachMode, PinnedLink)> {
+    let is_ours = |pin: &Pin| pin.interface == wanted.interface && is_wanted_as(wanted, pin);
+    let pin = pins::list().into_iter().find(is_ours)?;
+    let link = PinnedLink::from_pin(&pin.path);
+    if link.is_err() || wanted.holdover_s == 0 {
+        unpin(&pin.path);
+    }
+    link.ok().map(|link| (pin.mode, link))
 }
 
-fn unpin(pin: &std::path::Path) {
+fn remove_pins(interface: &str) {
+    let pins = pins::list().into_iter().filter(|pin| pin.interface == interface);
+    pins.for_each(|pin| unpin(&pin.path));
+}
+
+fn unpin(pin: &Path) {
     if let Err(error) = std::fs::remove_file(pin)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -239,7 +272,7 @@ fn attach(
             .attach_to_if_index(index, mode.for_aya())
             .and_then(|link| program.take_link(link));
         match attached {
-            Ok(link) => return Ok((mode, keep(link, wanted, mode)?)),
+            Ok(link) => return Ok((mode, Hold::Link(link))),
             Err(error) => {
                 refusal = refused(wanted, mode, &error);
                 tracing::debug!(error = %refusal, "Not attached");
@@ -265,34 +298,17 @@ fn refused(wanted: &Wanted, mode: AttachMode, error: &ProgramError) -> AttachErr
     }
 }
 
-/// Replaces the program of a pinned link.
-fn replace(program: &mut Xdp, pin: &std::path::Path) -> Result<XdpLink, String> {
-    let link = |error: LinkError| with_causes(&error);
-    let pinned = PinnedLink::from_pin(pin).map_err(link)?;
-    let earlier = XdpLink::try_from(FdLink::from(pinned)).map_err(link)?;
-    let replaced = program.attach_to_link(earlier).and_then(|id| program.take_link(id));
+/// Replaces the program of an earlier run's link.
+fn replace(program: &mut Xdp, earlier: PinnedLink) -> Result<XdpLink, String> {
+    let link = XdpLink::try_from(FdLink::from(earlier)).map_err(|error| with_causes(&error))?;
+    let replaced = program.attach_to_link(link).and_then(|id| program.take_link(id));
     replaced.map_err(|error| with_causes(&error))
 }
 
-/// Pins a link if the program is to outlive the daemon, else makes sure that it is not pinned.
-fn keep(link: XdpLink, wanted: &Wanted, mode: AttachMode) -> Result<Hold, AttachError> {
-    let unpinned =
-        |error: String| AttachError::Unpinned { interface: wanted.interface.clone(), error };
-    if wanted.holdover_s == 0 {
-        pins::list()
-            .into_iter()
-            .filter(|pin| pin.interface == wanted.interface)
-            .for_each(|pin| unpin(&pin.path));
-        return Ok(Hold::Link { _link: link });
-    }
-    let path =
-        pins::path_for(&wanted.interface, mode).map_err(|error| unpinned(error.to_string()))?;
+fn pin(link: XdpLink, wanted: &Wanted, mode: AttachMode) -> Result<PinnedLink, AttachError> {
+    let interface = &wanted.interface;
+    let unpinned = |error: String| AttachError::Unpinned { interface: interface.clone(), error };
+    let path = pins::path_for(interface, mode).map_err(|error| unpinned(error.to_string()))?;
     let link = FdLink::try_from(link).map_err(|error| unpinned(with_causes(&error)))?;
-    if path.exists() {
-        // The link that was taken over: it is pinned as it is.
-        let pinned = PinnedLink::from_pin(&path).map_err(|error| unpinned(with_causes(&error)))?;
-        return Ok(Hold::Pinned { _link: pinned });
-    }
-    let pinned = link.pin(&path).map_err(|error| unpinned(with_causes(&error)))?;
-    Ok(Hold::Pinned { _link: pinned })
+    link.pin(&path).map_err(|error| unpinned(with_causes(&error)))
 }

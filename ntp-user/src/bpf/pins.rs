@@ -1,8 +1,11 @@
-//! Where links are pinned, so that the program outlives the daemon: `/sys/fs/bpf/ntp-xdp/v<ABI>/<mode>/<interface>`.
+//! Where links are pinned, so that the program outlives the daemon:
+//! `/sys/fs/bpf/ntp-xdp/v<ABI>/<network namespace>/<mode>/<interface>`.
+//!
+//! Interfaces of different network namespaces may have the same name; a daemon sees to its own alone.
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
@@ -49,19 +52,21 @@ pub fn check_bpffs() -> Result<(), NoBpfFs> {
 /// # Errors
 /// When they can't be made.
 pub fn path_for(interface: &str, mode: AttachMode) -> io::Result<PathBuf> {
-    let folder = Path::new(BPFFS).join(FOLDER).join(version_folder()).join(mode.name());
+    let version = Path::new(BPFFS).join(FOLDER).join(version_folder());
+    let folder = version.join(namespace_folder()?).join(mode.name());
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     Ok(folder.join(file_name(interface)))
 }
 
-/// All links that are pinned, of this and other builds.
+/// All links that are pinned in this network namespace, by this and other builds.
 #[must_use]
 pub fn list() -> Vec<Pin> {
     let mut pins = Vec::new();
+    let Ok(namespace) = namespace_folder() else { return pins };
     for version in entries(&Path::new(BPFFS).join(FOLDER)) {
         let is_ours = version.file_name().is_some_and(|name| name == version_folder().as_str());
         for mode in [AttachMode::Native, AttachMode::Generic] {
-            for path in entries(&version.join(mode.name())) {
+            for path in entries(&version.join(&namespace).join(mode.name())) {
                 let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
                 let interface = interface_name(name);
                 pins.push(Pin { path, interface, mode, is_ours });
@@ -78,6 +83,11 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 
 fn version_folder() -> String {
     format!("v{ABI:x}")
+}
+
+/// The inode of the network namespace: as good as a name for as long as it exists.
+fn namespace_folder() -> io::Result<String> {
+    Ok(fs::metadata("/proc/self/ns/net")?.ino().to_string())
 }
 
 /// The BPF file system takes no dots in names, interfaces have no colons in theirs.

@@ -7,7 +7,7 @@ use ntp_common::counters::Counters;
 use ntp_engine::conf::Xdp as Wanted;
 
 use super::acl_map::AclMap;
-use super::attachment::{AttachError, Attachment, remove_stale_pins};
+use super::attachment::{AttachError, Attachment};
 use super::program::{LoadError, Program};
 use super::serving_map::MappedPage;
 use crate::access::{AccessRules, TooManyRules};
@@ -21,9 +21,6 @@ pub enum XdpError {
     /// The program is loaded, and on none of the interfaces.
     #[error(transparent)]
     Attach(#[from] AttachError),
-    /// The access rules do not fit.
-    #[error(transparent)]
-    Access(#[from] TooManyRules),
 }
 
 /// The program at work.
@@ -59,7 +56,6 @@ impl Loaded {
     /// # Errors
     /// The first interface with a mode of its own, not `auto`, that can't take it.
     pub fn attach(mut self, wanted: &[Wanted]) -> Result<(Xdp, MappedPage), XdpError> {
-        remove_stale_pins(wanted);
         let mut attachments = Vec::new();
         for wanted in wanted {
             match Attachment::new(self.program.xdp()?, wanted) {
@@ -96,8 +92,17 @@ impl Xdp {
         self.acl.fill(rules)
     }
 
-    /// To be called when there is a snapshot to answer from: puts the program in the place of an earlier
-    /// run's, which has gone on answering until now.
+    /// Lets the program outlive the daemon where it is to hold over. Until then, whatever fails leaves
+    /// nothing behind.
+    ///
+    /// # Errors
+    /// [`AttachError::Unpinned`].
+    pub fn pin(&mut self) -> Result<(), AttachError> {
+        self.attachments.iter_mut().try_for_each(Attachment::pin)
+    }
+
+    /// To be called when the daemon knows the time, or the last snapshot of an earlier run has expired: puts
+    /// the program in the place of an earlier run's, which has gone on answering until now.
     pub fn go_live(&mut self) {
         if !std::mem::take(&mut self.awaits_take_over) {
             return;
@@ -121,9 +126,7 @@ impl Xdp {
             match act(attachment, program) {
                 Ok(false) => {}
                 Ok(true) => log_path(attachment),
-                Err(error) => {
-                    tracing::error!(interface = attachment.interface(), %error, "XDP is off");
-                }
+                Err(error) => attachment.log_failure(&error),
             }
         }
     }

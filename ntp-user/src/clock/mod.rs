@@ -3,6 +3,7 @@
 //!
 //! Only plain libc calls are made here, so that simulators can stand in for the kernel.
 
+pub mod alarm;
 pub mod follow;
 pub mod readings;
 pub mod system;

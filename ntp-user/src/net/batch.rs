@@ -179,7 +179,7 @@ impl Outbox {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    tracing::debug!(%error, "A reply could not be sent");
+                    tracing::trace!(%error, "A reply could not be sent");
                     next += 1;
                 }
             }

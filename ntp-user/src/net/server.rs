@@ -11,7 +11,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use ntp_common::counters::Counters;
 
 use super::batch::{Calls, INBOX_LEN};
-use super::watched::WatchedSocket;
+use super::watched::Watched;
 use super::worker::{Shared, Worker};
 use crate::serving::counters::{WorkerCounters, sum};
 
@@ -130,7 +130,7 @@ fn is_passing(error: &io::Error) -> bool {
 
 /// Serves on the timekeeping thread.
 pub struct InlineServer {
-    sockets: Vec<WatchedSocket>,
+    sockets: Vec<Watched<OwnedFd>>,
     worker: Worker,
     counters: Arc<WorkerCounters>,
 }
@@ -143,7 +143,7 @@ impl InlineServer {
     pub fn new(sockets: Vec<OwnedFd>, shared: &Shared) -> io::Result<Self> {
         let counters = WorkerCounters::new();
         let worker = Worker::new(shared, Arc::clone(&counters), Calls::Single);
-        let sockets = sockets.into_iter().map(WatchedSocket::new).collect::<io::Result<_>>()?;
+        let sockets = sockets.into_iter().map(Watched::new).collect::<io::Result<_>>()?;
         Ok(Self { sockets, worker, counters })
     }
 
@@ -151,7 +151,7 @@ impl InlineServer {
     /// waits.
     pub async fn serve_one(&mut self) {
         let Some(ready) = next_readable(&mut self.sockets).await else { return };
-        let served = self.sockets[ready].socket().and_then(|socket| self.worker.serve(socket));
+        let served = self.sockets[ready].get().and_then(|socket| self.worker.serve(socket.as_fd()));
         if let Err(error) = served
             && !is_passing(&error)
         {
@@ -168,7 +168,7 @@ impl InlineServer {
 }
 
 /// The index of a socket with something to read; `None` when one was lost, which is removed.
-async fn next_readable(sockets: &mut Vec<WatchedSocket>) -> Option<usize> {
+async fn next_readable(sockets: &mut Vec<Watched<OwnedFd>>) -> Option<usize> {
     let waits = sockets.iter_mut().map(|socket| Box::pin(socket.readable()));
     let mut waits: Vec<_> = waits.collect();
     let (index, outcome) = std::future::poll_fn(|context| {

@@ -56,22 +56,20 @@ impl ServerSocketError {
 pub fn open(wanted: &ServerAddresses) -> Result<Vec<Vec<OwnedFd>>, ServerSocketError> {
     let mut groups: Vec<Vec<OwnedFd>> = Vec::new();
     groups.resize_with(wanted.sockets_each, Vec::new);
+    let among_threads = (wanted.sockets_each > 1).then_some(libc::SO_REUSEPORT);
+    let with_requests = wanted.port_is_shared.then_some(libc::SO_REUSEADDR);
+    let sharing: Vec<i32> = among_threads.into_iter().chain(with_requests).collect();
     for &address in &wanted.addresses {
         if wanted.sockets_each > 1 {
             // Sockets that share a port would share it with another daemon's, too. One that does not
             // tells whether there is any.
-            match open_one(address, Sharing::Alone) {
+            match open_one(address, &[]) {
                 Err(error) if is_missing_family(&error, address) => continue,
                 probe => drop(probe.map_err(|error| ServerSocketError::new(address, error))?),
             }
         }
-        let sharing = match (wanted.sockets_each, wanted.port_is_shared) {
-            (..=1, false) => Sharing::Alone,
-            (..=1, true) => Sharing::WithRequests,
-            _ => Sharing::AmongThreads,
-        };
         for group in &mut groups {
-            match open_one(address, sharing) {
+            match open_one(address, &sharing) {
                 Err(error) if is_missing_family(&error, address) => {
                     tracing::debug!(%address, %error, "Address family is not there");
                 }
@@ -84,20 +82,11 @@ pub fn open(wanted: &ServerAddresses) -> Result<Vec<Vec<OwnedFd>>, ServerSocketE
     Ok(groups)
 }
 
-/// With whom a port is shared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sharing {
-    Alone,
-    AmongThreads,
-    WithRequests,
-}
-
-fn open_one(address: SocketAddr, sharing: Sharing) -> io::Result<OwnedFd> {
+/// Opens a socket whose port is shared as options of sockets say.
+fn open_one(address: SocketAddr, sharing: &[i32]) -> io::Result<OwnedFd> {
     let socket = udp(address)?;
-    match sharing {
-        Sharing::Alone => {}
-        Sharing::AmongThreads => set(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?,
-        Sharing::WithRequests => set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?,
+    for &option in sharing {
+        set(&socket, libc::SOL_SOCKET, option, 1)?;
     }
     match address.ip() {
         IpAddr::V4(_) => set(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,

@@ -17,9 +17,10 @@ use tokio::task::JoinHandle;
 use super::batch::{Calls, Inbox, Packet};
 use super::socket;
 use super::timestamping::{just_sent_at, sent_at, stamp_both, stamp_received};
-use super::watched::WatchedSocket;
+use super::watched::Watched;
 use crate::clock::TimeBase;
 use crate::clock::readings::UnixTime;
+use crate::resolver::Families;
 
 /// Packets and timestamps that may wait for the engine.
 const QUEUE_LEN: usize = 64;
@@ -40,6 +41,8 @@ pub struct LocalEnd {
     pub v6: Ipv6Addr,
     /// The port; 0: another one for each request.
     pub port: u16,
+    /// Address families of use.
+    pub families: Families,
 }
 
 /// What happened on the socket of a source.
@@ -110,6 +113,9 @@ impl UdpTransport {
     /// A socket for one request. It is not connected: an error that comes back would unhinge the event
     /// loop's watch of it, and tells nothing that silence does not.
     fn open(&self, to: SocketAddr) -> io::Result<OwnedFd> {
+        if !self.local.families.include(to.ip()) {
+            return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+        }
         let socket = socket::udp(to)?;
         let local = match to.ip() {
             IpAddr::V4(_) => IpAddr::V4(self.local.v4),
@@ -157,7 +163,7 @@ impl Transport for UdpTransport {
         self.late_stamps = if awaits_stamp { self.late_stamps + 1 } else { 0 };
         let (time, incoming) = (self.time.clone(), self.incoming.clone());
         let wait = Wait { source, request, to, time, incoming, awaits_stamp };
-        let listening = wait.listen(WatchedSocket::new(socket)?);
+        let listening = wait.listen(Watched::new(socket)?);
         self.listeners.insert(source, Listener(tokio::spawn(listening)));
         Ok(stamp.map_or(read, |stamp| self.stamped(stamp)))
     }
@@ -169,7 +175,7 @@ impl Transport for UdpTransport {
 
 impl Wait {
     /// Hands on what comes in, until the task is aborted or nobody takes it any more.
-    async fn listen(mut self, mut socket: WatchedSocket) {
+    async fn listen(mut self, mut socket: Watched<OwnedFd>) {
         let mut inbox = Inbox::new(Calls::Single);
         loop {
             match self.next(&mut socket, &mut inbox).await {
@@ -178,11 +184,11 @@ impl Wait {
                         return;
                     }
                 }
-                Err(error) if socket.socket().is_err() => {
+                Err(error) if socket.get().is_err() => {
                     tracing::warn!(source = self.source.0, %error, "Socket of a source was lost");
                     return;
                 }
-                Err(error) => tracing::debug!(source = self.source.0, %error, "Nothing was read"),
+                Err(error) => tracing::trace!(source = self.source.0, %error, "Nothing was read"),
             }
         }
     }
@@ -190,19 +196,19 @@ impl Wait {
     /// The next thing that happens on the socket.
     async fn next(
         &mut self,
-        socket: &mut WatchedSocket,
+        socket: &mut Watched<OwnedFd>,
         inbox: &mut Inbox,
     ) -> io::Result<Incoming> {
         loop {
             socket.readable().await?;
             if self.awaits_stamp
-                && let Some(stamp) = sent_at(socket.socket()?)?
+                && let Some(stamp) = sent_at(socket.get()?.as_fd())?
             {
                 self.awaits_stamp = false;
                 let at = Stamped { at: self.time.when(stamp), by: StampedBy::Kernel };
                 return Ok(Incoming::Sent { source: self.source, request: self.request, at });
             }
-            inbox.receive(socket.socket()?)?;
+            inbox.receive(socket.get()?.as_fd())?;
             let now = self.time.now();
             if let Some(packet) = inbox.packets().find(|packet| self.expects(packet)) {
                 let at = match packet.received.stamp {
@@ -228,11 +234,16 @@ mod tests {
     use super::*;
     use crate::clock::DaemonClock;
     use crate::clock::follow::FollowClock;
+    use crate::net::server_socket::{ServerAddresses, open};
     use std::net::UdpSocket;
     use std::time::Duration;
 
-    const ANYWHERE: LocalEnd =
-        LocalEnd { v4: Ipv4Addr::UNSPECIFIED, v6: Ipv6Addr::UNSPECIFIED, port: 0 };
+    const ANYWHERE: LocalEnd = LocalEnd {
+        v4: Ipv4Addr::UNSPECIFIED,
+        v6: Ipv6Addr::UNSPECIFIED,
+        port: 0,
+        families: Families::Both,
+    };
 
     fn run(test: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -344,6 +355,41 @@ mod tests {
                 };
                 assert_eq!((source, from), (SourceId(number), server.local_addr().unwrap()));
             }
+        });
+    }
+
+    #[test]
+    fn addresses_of_a_family_that_is_not_of_use_are_not_sent_to() {
+        run(async {
+            let clock = DaemonClock::Follow(FollowClock::start());
+            let local = LocalEnd { families: Families::V6, ..ANYWHERE };
+            let (mut transport, _incoming) = UdpTransport::new(local, clock.time_base());
+            let to = server().local_addr().unwrap();
+            let sent = transport.send(SourceId(1), RequestId(1), to, &[7; HEADER_LEN], &clock);
+            assert_eq!(sent.unwrap_err().raw_os_error(), Some(libc::EAFNOSUPPORT));
+        });
+    }
+
+    #[test]
+    fn requests_may_leave_from_the_served_port() {
+        run(async {
+            let port = server().local_addr().unwrap().port();
+            let wanted = ServerAddresses {
+                addresses: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))],
+                sockets_each: 2,
+                port_is_shared: true,
+            };
+            let _serving = open(&wanted).unwrap();
+            let clock = DaemonClock::Follow(FollowClock::start());
+            let local = LocalEnd { port, ..ANYWHERE };
+            let (mut transport, mut incoming) = UdpTransport::new(local, clock.time_base());
+            let server = server();
+            let to = server.local_addr().unwrap();
+            transport.send(SourceId(1), RequestId(1), to, &[7; HEADER_LEN], &clock).unwrap();
+            let client = server.recv_from(&mut [0; 100]).unwrap().1;
+            assert_eq!(client.port(), port);
+            server.send_to(&[9; HEADER_LEN], client).unwrap();
+            assert_eq!(next_packet(&mut incoming).await.1, [9; HEADER_LEN]);
         });
     }
 }

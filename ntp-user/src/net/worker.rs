@@ -128,12 +128,10 @@ impl Worker {
                 let octets = reply.request.reply(snapshot, reply.arrival, transmit, fuzz);
                 outbox.push(&octets, reply.client, reply.asked.as_ref());
             }
-            let filled_at = monotonic();
             outbox.send(socket, |index| {
                 let request = &due[index].request;
                 counters.answered(request.family, request.version());
             });
-            eprintln!("fill {} send {}", filled_at.since(transmit), monotonic().since(filled_at));
         }
     }
 }

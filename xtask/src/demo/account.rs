@@ -77,8 +77,10 @@ impl Account {
         print!("{}", table(&lines));
 
         println!("\n{}", paint(Paint::Strong, "Who answered what"));
-        println!("  XDP on `{}`:  {}", ntp_lab::scene::LAN, told_of_xdp(&self.xdp));
-        println!("  daemon:       {}", told_of_user(&self.user));
+        let xdp = format!("XDP on `{}`", ntp_lab::scene::LAN);
+        let lines =
+            [[xdp, told_of_xdp(&self.xdp)], ["daemon".to_owned(), told_of_user(&self.user)]];
+        print!("{}", table(&lines.map(|line| line.to_vec())));
 
         println!();
         for fault in &self.other_faults {

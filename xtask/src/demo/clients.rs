@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use ntp_common::counters::{Counters, Family, Reason};
 use ntp_common::wire::NTP_PORT;
 use ntp_lab::counters::{Told, answered_over};
@@ -22,6 +22,9 @@ const PLAIN: usize = 2000;
 const EXTENDED: usize = 100;
 /// Requests of the denied client.
 const FUTILE: usize = 50;
+
+/// Requests without a reply, in a row, after which a client gives up.
+const MOST_MISSES: usize = 4;
 
 /// How long a reply is waited for.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -119,12 +122,21 @@ fn observe(
     })
 }
 
-/// Asks a number of times; a request without a reply is one that the counters tell of.
+/// Asks a number of times. A request without a reply is one that the counters tell of; after a few in a row,
+/// the rest is left out.
 fn query(client: &Client, times: usize, trailer: &[u8]) -> Result<Vec<Seen>> {
     let mut seen = Vec::with_capacity(times);
+    let mut misses = 0;
     for _ in 0..times {
-        if let Reply::Answered(answer) = client.query_with(trailer, PATIENCE)? {
-            seen.push(answer.seen());
+        match client.query_with(trailer, PATIENCE)? {
+            Reply::Answered(answer) => {
+                seen.push(answer.seen());
+                misses = 0;
+            }
+            Reply::Silence | Reply::Refused => misses += 1,
+        }
+        if misses == MOST_MISSES {
+            bail!("the last {MOST_MISSES} requests had no reply");
         }
     }
     Ok(seen)

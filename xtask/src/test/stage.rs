@@ -11,12 +11,6 @@ use crate::report::{Paint, paint};
 use crate::toolchain::Toolchain;
 use crate::{build_ebpf, tidy};
 
-/// The packages with unit and property tests.
-const UNIT_PACKAGES: [&str; 4] = ["ntp-common", "ntp-engine", "ntp-user", "xtask"];
-
-/// The package of the tests that need the kernel.
-const KERNEL_TESTS: &str = "ntp-xdp-tests";
-
 /// A stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Stage {
@@ -106,23 +100,15 @@ fn lint_ebpf(objects: &Objects) -> Tally {
     }
 }
 
+// Every stage selects the same packages, the default members: else cargo would compile what they share once for
+// each selection, with other features.
+
 fn unit() -> Result<Tally> {
-    let mut unit = cargo();
-    unit.args(["test", "--no-fail-fast"]);
-    for package in UNIT_PACKAGES {
-        unit.args(["--package", package]);
-    }
-    let mut library = cargo();
-    library.args(["test", "--package", KERNEL_TESTS, "--lib"]);
-    let tallies =
-        [output::run(&mut unit, Detail::Trouble)?, output::run(&mut library, Detail::Trouble)?];
-    Ok(tallies.into_iter().sum())
+    output::run(cargo().args(["test", "--no-fail-fast"]), Detail::Trouble)
 }
 
 fn kernel_tests(name: &str) -> Result<Tally> {
-    let mut tests = cargo();
-    tests.args(["test", "--package", KERNEL_TESTS, "--test", name]);
-    output::run(&mut tests, Detail::Everything)
+    output::run(cargo().args(["test", "--test", name]), Detail::Everything)
 }
 
 fn check(outcome: Result<()>) -> Tally {

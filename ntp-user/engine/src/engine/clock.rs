@@ -8,7 +8,6 @@ use ntp_common::wire::LeapIndicator;
 use rand::Rng;
 
 use super::{Engine, WAIT_S, first_delay_s};
-use crate::combine::{Weighted, combine};
 use crate::estimate::{Estimate, MAX_CLOCK_ERROR};
 use crate::reference::Upstream;
 use crate::report::SourceState;
@@ -81,6 +80,7 @@ impl<R: Rng> Engine<R> {
     /// Corrects the clock when there is something to follow again.
     pub(super) fn follow(&mut self, now: &Now, actions: &mut Vec<Action>) {
         if let (Some(id), None) = (self.selected(), self.reference.upstream()) {
+            self.learn(id);
             self.update_clock(id, now, actions);
         }
     }
@@ -90,13 +90,30 @@ impl<R: Rng> Engine<R> {
         let Ok(chosen) = &self.selection.chosen else { return };
         let sources: Vec<&Source> = chosen.iter().filter_map(|id| self.sources.get(id)).collect();
         let Some(&best) = sources.first().filter(|_| chosen.contains(&id)) else { return };
-        let weighted: Vec<Weighted> =
-            sources.iter().filter_map(|source| weighted(source, now)).collect();
-        let Some(estimate) = combine(&weighted) else { return };
+        let Some(estimate) = self.bank.estimate(now.time) else { return };
         let leap = majority_leap(&sources);
         let interval_s = best.polling().current_interval_s();
         let Some(upstream) = upstream(best, &estimate, leap, now) else { return };
         self.apply(&estimate, upstream, interval_s, now, actions);
+    }
+
+    /// What a source that is followed is expected to say.
+    pub(super) fn expected(&self, id: SourceId, now: &Now) -> Option<Estimate> {
+        let followed = self.selection.chosen.as_ref().is_ok_and(|chosen| chosen.contains(&id));
+        self.bank.estimate(now.time).filter(|_| followed)
+    }
+
+    /// Learns from what was measured of the sources that are right, and asks the one that was measured last
+    /// as often as is worth it.
+    pub(super) fn learn(&mut self, id: SourceId) {
+        if let Ok(chosen) = &self.selection.chosen {
+            self.bank.take(chosen);
+        }
+        self.bank.judged(id, self.state_of(id) == SourceState::Falseticker);
+        if let Some(source) = self.sources.get_mut(&id) {
+            let interval_s = self.bank.interval_s(id, source.answered_share());
+            source.pace(interval_s, &mut self.rng);
+        }
     }
 
     fn apply(
@@ -142,6 +159,7 @@ impl<R: Rng> Engine<R> {
         for source in self.sources.values_mut() {
             source.clock_changed(&change, frequency);
         }
+        self.bank.clock_changed(&change, frequency);
         if ours {
             self.publish(now, actions);
         } else {
@@ -155,6 +173,7 @@ impl<R: Rng> Engine<R> {
         tracing::warn!(step_s, "System clock was changed by {step_s:.6} seconds, and not by us");
         let base = self.discipline.forget(now);
         let known = self.discipline.known_frequency(now.time);
+        self.bank.restart(known);
         for source in self.sources.values_mut() {
             source.restart(now.mono, first_delay_s(&mut self.rng), known);
         }
@@ -201,12 +220,13 @@ impl<R: Rng> Engine<R> {
 }
 
 fn candidate(source: &Source, now: &Now) -> Option<Candidate> {
-    let Weighted { estimate, distance_s } = weighted(source, now)?;
+    let estimate = source.series().estimate(now.time)?;
+    let bounds = source.series().bounds(now.time)?;
     let options = source.options();
     Some(Candidate {
         id: source.id(),
         offset_s: estimate.offset_s,
-        distance_s,
+        distance_s: bounds.distance_s() + estimate.offset_deviation_s,
         jitter_s: source.series().line()?.noise,
         stratum: source.series().last()?.stratum,
         reachable: source.reach().is_reachable(),
@@ -215,12 +235,6 @@ fn candidate(source: &Source, now: &Now) -> Option<Candidate> {
         require: options.require,
         noselect: options.noselect,
     })
-}
-
-fn weighted(source: &Source, now: &Now) -> Option<Weighted> {
-    let estimate = source.series().estimate(now.time)?;
-    let bounds = source.series().bounds(now.time)?;
-    Some(Weighted { estimate, distance_s: bounds.distance_s() + estimate.offset_deviation_s })
 }
 
 fn upstream(

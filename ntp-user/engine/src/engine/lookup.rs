@@ -96,6 +96,7 @@ impl<R: Rng> Engine<R> {
         tracing::info!(source = %address, "Source {old_address} replaced with {address} ({name})");
         self.lines[index].remove(id, old.is_refused().then_some(old_address));
         actions.push(Action::Close { source: id });
+        self.bank.forget(id);
         self.add_source(index, address, now);
     }
 

@@ -11,7 +11,7 @@ use ntp_common::time::MonoNs;
 use rand::Rng;
 
 use crate::conf::SourceOptions;
-use crate::estimate::KnownFrequency;
+use crate::estimate::{Estimate, KnownFrequency};
 use crate::sample::{ClockChange, Sample};
 use crate::seams::{Action, RequestId, SourceId, Stamped};
 use crate::series::{Added, Series};
@@ -38,7 +38,10 @@ pub(crate) enum Received {
     /// A refusal, which has been obeyed.
     Kiss(Kiss),
     /// A measurement, which has been added to the samples.
-    Sample,
+    Sample {
+        /// The samples before it were given up, since it can't be reconciled with them.
+        broke: bool,
+    },
     /// A measurement that contradicts those before; the next one is made soon.
     Suspect,
 }
@@ -129,17 +132,17 @@ impl Source {
         self.request = None;
     }
 
-    /// Takes a packet. `in_force` is the frequency correction of the clock.
+    /// Takes a packet. `in_force` is the frequency correction of the clock, `expected` what is known of it if
+    /// the source is right.
     pub(crate) fn receive(
         &mut self,
-        packet: &[u8],
-        from: SocketAddr,
-        at: Stamped,
+        (packet, from, at): (&[u8], SocketAddr, Stamped),
         in_force: f64,
+        expected: Option<&Estimate>,
         rng: &mut impl Rng,
     ) -> Received {
         match self.check(packet, from, at) {
-            Ok(Reply::Sample(sample)) => self.take(sample, in_force, rng),
+            Ok(Reply::Sample(sample)) => self.take(sample, in_force, expected, rng),
             Ok(Reply::Kiss(kiss)) => {
                 self.counts.rejected += 1;
                 self.obey(kiss, rng);
@@ -152,15 +155,21 @@ impl Source {
         }
     }
 
-    fn take(&mut self, sample: Sample, in_force: f64, rng: &mut impl Rng) -> Received {
+    fn take(
+        &mut self,
+        sample: Sample,
+        in_force: f64,
+        expected: Option<&Estimate>,
+        rng: &mut impl Rng,
+    ) -> Received {
         self.counts.accepted += 1;
         self.reach.answered();
         self.measured_offset_s = sample.offset_s;
-        let surprise = self.series.surprise(&sample);
-        match self.series.add(sample, in_force) {
-            Added::Used => {
-                self.poll.answered(self.series.len(), surprise, rng);
-                Received::Sample
+        let added = self.series.add(sample, in_force, expected);
+        match added {
+            Added::Used | Added::Broke => {
+                self.poll.answered(rng);
+                Received::Sample { broke: added == Added::Broke }
             }
             Added::Suspected => {
                 self.poll.look_again(rng);
@@ -230,6 +239,18 @@ impl Source {
     /// Whether the server does not want to be asked.
     pub(crate) fn is_refused(&self) -> bool {
         self.refused
+    }
+
+    /// Asks at this interval from now on, as far as the options allow.
+    pub(crate) fn pace(&mut self, interval_s: f64, rng: &mut impl Rng) {
+        self.poll.pace(interval_s, rng);
+    }
+
+    /// The share of requests that were answered, as if one more had been.
+    pub(crate) fn answered_share(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "counts of packets")]
+        let (accepted, sent) = (self.counts.accepted as f64, self.counts.sent as f64);
+        (accepted + 1.0) / (sent + 1.0).max(accepted + 1.0)
     }
 
     /// Its reachability.

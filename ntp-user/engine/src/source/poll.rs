@@ -1,5 +1,5 @@
-//! When a source is asked: a burst at the start, then an interval that grows while the clock keeps to a
-//! straight line and shrinks when it does not.
+//! When a source is asked: a burst at the start, then at intervals that the estimator finds worth it, within
+//! the limits that the user and the server set.
 
 use ntp_common::time::MonoNs;
 use rand::{Rng, RngExt};
@@ -19,12 +19,8 @@ const BURST_INTERVAL_S: f64 = 2.0;
 /// Part of the interval by which a request may be early or late, so that clients that were started together
 /// do not stay together.
 const SPREAD: f64 = 0.02;
-/// Deviations beyond which a sample says that the clock went astray, and how much that counts.
-const SURPRISING: f64 = 2.5;
-const SURPRISED: f64 = 0.5;
-/// Deviations within which a sample says that the clock is as was expected, and how much that counts.
-const EXPECTED: f64 = 1.5;
-const CALMED: f64 = 0.125;
+/// The default of the option `polltarget`, for which intervals are what the estimator wants.
+const USUAL_TARGET: f64 = 8.0;
 
 /// What is left of a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +34,9 @@ struct Burst {
 pub(crate) struct Poll {
     minimum_log2: i8,
     maximum_log2: i8,
-    log2: i8,
-    /// From -1 to 1: how near the interval is to being halved or doubled.
-    score: f64,
-    /// Samples on one line that polling aims at having.
-    target: f64,
+    interval_s: f64,
+    /// How much more often to ask than the estimator wants.
+    eagerness: f64,
     burst: Option<Burst>,
     last: Option<MonoNs>,
     due: Option<MonoNs>,
@@ -54,9 +48,8 @@ impl Poll {
         Self {
             minimum_log2: options.minpoll_log2,
             maximum_log2: options.maxpoll_log2.max(options.minpoll_log2),
-            log2: options.minpoll_log2,
-            score: 0.0,
-            target: f64::from(options.polltarget.max(1)),
+            interval_s: f64::from(options.minpoll_log2).exp2(),
+            eagerness: f64::from(options.polltarget.max(1)) / USUAL_TARGET,
             burst: None,
             last: None,
             due: None,
@@ -80,20 +73,17 @@ impl Poll {
         self.due
     }
 
-    /// log2 of the interval in seconds.
+    /// log2 of the interval in seconds, rounded.
     pub(crate) fn log2(&self) -> i8 {
-        self.log2
-    }
-
-    /// The interval, seconds.
-    pub(crate) fn interval_s(&self) -> f64 {
-        f64::from(self.log2).exp2()
+        #[expect(clippy::cast_possible_truncation, reason = "within the limits, which are small")]
+        let log2 = self.interval_s.log2().round() as i8;
+        log2
     }
 
     /// The time to the next request, seconds.
     pub(crate) fn current_interval_s(&self) -> f64 {
-        let interval_s = self.interval_s();
-        if self.burst.is_some() { interval_s.min(BURST_INTERVAL_S) } else { interval_s }
+        let burst_s = if self.burst.is_some() { BURST_INTERVAL_S } else { f64::INFINITY };
+        self.interval_s.min(burst_s)
     }
 
     /// A request leaves now; the next one is scheduled.
@@ -108,33 +98,25 @@ impl Poll {
         self.schedule(rng);
     }
 
-    /// A good reply has come. `surprise` is what its offset was off from what was expected, in standard
-    /// deviations of the measurement; `None` while nothing can be expected.
-    pub(crate) fn answered(&mut self, samples: usize, surprise: Option<f64>, rng: &mut impl Rng) {
-        if let Some(burst) = &mut self.burst {
-            burst.to_be_answered = burst.to_be_answered.saturating_sub(1);
-            if burst.to_be_answered == 0 {
-                self.burst = None;
-                self.schedule(rng);
-            }
-            return;
+    /// A good reply has come.
+    pub(crate) fn answered(&mut self, rng: &mut impl Rng) {
+        let Some(burst) = &mut self.burst else { return };
+        burst.to_be_answered = burst.to_be_answered.saturating_sub(1);
+        if burst.to_be_answered == 0 {
+            self.burst = None;
+            self.schedule(rng);
         }
-        #[expect(clippy::cast_precision_loss, reason = "a small count")]
-        let enough = samples as f64 >= self.target;
-        self.score += match surprise {
-            Some(surprise) if surprise > SURPRISING => -SURPRISED,
-            Some(surprise) if surprise < EXPECTED && enough => CALMED,
-            Some(_) | None => 0.0,
-        };
-        let change = if self.score >= 1.0 {
-            1
-        } else if self.score <= -1.0 {
-            -1
-        } else {
-            return;
-        };
-        self.change_by(change);
-        self.schedule(rng);
+    }
+
+    /// Asks at this interval from the last request on.
+    pub(crate) fn pace(&mut self, interval_s: f64, rng: &mut impl Rng) {
+        let before_s = self.interval_s;
+        self.interval_s = interval_s / self.eagerness;
+        self.limit();
+        #[expect(clippy::float_cmp, reason = "only whether it is another")]
+        if self.interval_s != before_s && self.burst.is_none() {
+            self.schedule(rng);
+        }
     }
 
     /// The last answer can't be believed without another: it is asked for as soon as in a burst.
@@ -151,16 +133,16 @@ impl Poll {
     /// server and continue to reduce it each time it receives a RATE kiss code".
     pub(crate) fn told_to_slow_down(&mut self, asked_log2: i8, rng: &mut impl Rng) {
         self.burst = None;
-        let slower = self.log2.saturating_add(1).max(asked_log2.min(LONGEST_ASKED_LOG2));
+        let slower = self.log2().saturating_add(1).max(asked_log2.min(LONGEST_ASKED_LOG2));
         self.minimum_log2 = slower.min(LONGEST_LOG2).max(self.minimum_log2);
         self.maximum_log2 = self.maximum_log2.max(self.minimum_log2);
-        self.change_by(0);
+        self.limit();
         self.schedule(rng);
     }
 
-    fn change_by(&mut self, change: i8) {
-        self.log2 = self.log2.saturating_add(change).clamp(self.minimum_log2, self.maximum_log2);
-        self.score = 0.0;
+    fn limit(&mut self) {
+        let limits = (f64::from(self.minimum_log2).exp2(), f64::from(self.maximum_log2).exp2());
+        self.interval_s = self.interval_s.clamp(limits.0, limits.1);
     }
 
     fn schedule(&mut self, rng: &mut impl Rng) {
@@ -191,7 +173,7 @@ mod tests {
         let (mut poll, mut rng) = poll(true);
         for (answers, interval_s) in [(1, 2.0), (2, 2.0), (3, 2.0), (4, 64.0)] {
             poll.sent(poll.due().unwrap(), &mut rng);
-            poll.answered(answers, None, &mut rng);
+            poll.answered(&mut rng);
             assert!((next_s(&poll) / interval_s - 1.0).abs() <= SPREAD, "{answers}");
         }
     }
@@ -207,18 +189,27 @@ mod tests {
     }
 
     #[test]
-    fn interval_grows_while_samples_are_as_expected_and_shrinks_when_they_are_not() {
+    fn interval_is_what_is_wanted_within_the_limits_from_the_last_request_on() {
         let (mut poll, mut rng) = poll(false);
-        for _ in 0..100 {
-            poll.sent(poll.due().unwrap(), &mut rng);
-            poll.answered(64, Some(1.0), &mut rng);
+        poll.sent(MonoNs(0), &mut rng);
+        let cases =
+            [(0.0, 64.0, 6), (100.0, 100.0, 7), (700.0, 700.0, 9), (f64::INFINITY, 1024.0, 10)];
+        for (wanted_s, interval_s, log2) in cases {
+            poll.pace(wanted_s, &mut rng);
+            assert!((next_s(&poll) / interval_s - 1.0).abs() <= SPREAD, "{wanted_s}");
+            assert_eq!(poll.log2(), log2, "{wanted_s}");
         }
-        assert_eq!(poll.log2(), 10);
-        for _ in 0..100 {
-            poll.sent(poll.due().unwrap(), &mut rng);
-            poll.answered(64, Some(3.0), &mut rng);
+    }
+
+    #[test]
+    fn polltarget_asks_for_more_samples_or_fewer() {
+        for (polltarget, interval_s) in [(8, 300.0), (16, 150.0), (4, 600.0)] {
+            let options = SourceOptions { polltarget, ..SourceOptions::default() };
+            let mut poll = Poll::new(&options);
+            poll.start(MonoNs(0), 0.0, false);
+            poll.pace(300.0, &mut ChaCha8Rng::seed_from_u64(1));
+            assert!((poll.current_interval_s() - interval_s).abs() < 1e-9, "{polltarget}");
         }
-        assert_eq!(poll.log2(), 6);
     }
 
     #[test]
@@ -227,9 +218,7 @@ mod tests {
         poll.sent(MonoNs(0), &mut rng);
         poll.told_to_slow_down(3, &mut rng);
         assert_eq!(poll.log2(), 7);
-        for _ in 0..20 {
-            poll.answered(64, Some(9.0), &mut rng);
-        }
+        poll.pace(0.0, &mut rng);
         assert_eq!(poll.log2(), 7);
         poll.told_to_slow_down(127, &mut rng);
         assert_eq!(poll.log2(), 10);

@@ -148,7 +148,7 @@ fn loss_of_the_only_source_is_survived_with_growing_dispersion_until_maxdistance
     world.change(|state| state.servers[0].silent = true);
     let dispersion = |world: &World| f64::from(world.snapshot().root_dispersion) / 65_536.0;
     let before_s = dispersion(&world);
-    world.run(1000.0);
+    world.run(2000.0);
     assert_eq!(world.snapshot().stratum(), 2);
     assert!(dispersion(&world) > before_s + 1e-3, "{}", dispersion(&world));
     let report = &world.driver.engine().sources(world.driver.now())[0];

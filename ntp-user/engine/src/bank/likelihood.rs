@@ -1,0 +1,95 @@
+//! What a sample says of the offset, given what is known of its path.
+//!
+//! The error of a sample is half of what the request waited minus half of what the reply did, and their sum shows
+//! in the delay. When both wait exponentially long, the error given the delay is uniform between plus and minus half
+//! of what the delay is above the shortest one.
+
+use super::model::Observation;
+use super::path::{FEWEST_DELAYS, Path, count};
+use super::window::Record;
+
+/// What the shortest delay seen is above the shortest possible, in scales over the root of the number of
+/// delays.
+const LEAST_EXCESS: f64 = 1.25;
+/// Standard deviation of half of that, in the same unit.
+const SOFTNESS: f64 = 0.325;
+/// Standard deviation of the asymmetry of a path, of its delay.
+const BIAS: f64 = 0.05;
+
+/// What a sample says. `bias` is the slot of its source's bias.
+pub(super) fn observation(
+    record: &Record,
+    path: Option<&Path>,
+    bias: Option<usize>,
+    precision_s: f64,
+) -> Observation {
+    let delay_s = record.delay_s;
+    let vague = Observation {
+        offset_s: record.offset_s,
+        half_width_s: delay_s / 2.0 + precision_s,
+        softness_s: precision_s,
+        tilt: 0.0,
+        delay_s,
+        bias,
+        bias_deviation_s: BIAS * delay_s,
+    };
+    let Some(path) = path.filter(|path| path.known() >= FEWEST_DELAYS) else { return vague };
+    let (tilt, scale_s) = path.tilt().unwrap_or((0.0, path.scale_s()));
+    let unit_s = scale_s / count(path.known()).sqrt();
+    let excess_s = LEAST_EXCESS * unit_s;
+    let before_shift = record.at_s < path.shifted_at_s();
+    let least_s = if before_shift { record.least_delay_s } else { path.least_s() };
+    let half_s = f64::midpoint(delay_s - least_s, excess_s).max(excess_s / 2.0).min(delay_s / 2.0);
+    Observation {
+        half_width_s: half_s + precision_s,
+        softness_s: SOFTNESS * unit_s + precision_s,
+        tilt,
+        ..vague
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seams::SourceId;
+
+    const PRECISION_S: f64 = 1e-8;
+
+    fn record(delay_s: f64) -> Record {
+        Record {
+            source: SourceId(0),
+            at_s: 1000.0,
+            offset_s: 0.5,
+            delay_s,
+            least_delay_s: 1e-3,
+            bound_s: 1e-3,
+            broke: false,
+        }
+    }
+
+    fn path(delays: u32) -> Path {
+        let mut path = Path::new(PRECISION_S);
+        for delay in 0..delays {
+            path.add(1e-3 + 1e-5 * f64::from(delay % 20), f64::from(delay));
+        }
+        path
+    }
+
+    #[test]
+    fn new_path_bounds_errors_by_half_of_the_delay() {
+        for known in [0, 3] {
+            let seen = observation(&record(2e-3), Some(&path(known)), None, PRECISION_S);
+            assert!((seen.half_width_s - 1e-3).abs() < 1e-7, "{known}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn known_path_bounds_errors_by_half_of_what_is_above_its_shortest_delay() {
+        let path = path(200);
+        let seen = observation(&record(1.4e-3), Some(&path), Some(3), PRECISION_S);
+        assert!((seen.half_width_s / 2e-4 - 1.0).abs() < 0.05, "{seen:?}");
+        let shortest = observation(&record(1e-3), Some(&path), None, PRECISION_S);
+        assert!(shortest.half_width_s < 1e-5 && shortest.softness_s < 5e-6, "{shortest:?}");
+        assert_eq!((seen.bias, shortest.bias), (Some(3), None));
+    }
+}

@@ -1,0 +1,38 @@
+//! How often it is worth to ask.
+
+/// With the frequency's wander q and the samples' variance R, the error between samples grows as much as it
+/// falls with them at intervals proportional to the cube root of R/q.
+const BALANCE: f64 = 0.4;
+/// A clock that has been calm for so long is asked after this many roots of it.
+const TRUST: f64 = 6.0;
+/// Exponent of the share of requests that are answered.
+const REACH: f64 = 0.3;
+/// After a surprise a clock counts as calm for this long, seconds: asked about once a minute.
+pub(super) const CALM_S: f64 = 114.0;
+
+/// The interval, seconds: for samples of `noise_variance` s^2 and a clock with `wander` (s/s)^2 a second that has
+/// been calm for `calm_s`, of whose requests a share `reach` is answered.
+pub(super) fn interval_s(noise_variance: f64, wander: f64, calm_s: f64, reach: f64) -> f64 {
+    let balanced_s = BALANCE * (noise_variance / wander).cbrt();
+    let trusted_s = TRUST * calm_s.max(0.0).sqrt();
+    balanced_s.min(trusted_s) * reach.clamp(0.0, 1.0).powf(REACH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn better_clocks_and_worse_networks_are_asked_less_often() {
+        let usual_s = interval_s(1e-8, 1e-18, 1e5, 1.0);
+        assert!(interval_s(1e-8, 1e-20, 1e5, 1.0) > 2.0 * usual_s);
+        assert!(interval_s(1e-6, 1e-18, 1e5, 1.0) > 2.0 * usual_s);
+        assert!(interval_s(1e-8, 1e-18, 1e5, 0.3) < 0.8 * usual_s);
+    }
+
+    #[test]
+    fn new_and_surprising_clocks_are_asked_about_once_a_minute() {
+        assert!((interval_s(1.0, 1e-20, CALM_S, 1.0) - 64.0).abs() < 1.0);
+        assert!(interval_s(1.0, 1e-20, 0.0, 1.0) < 1.0);
+    }
+}

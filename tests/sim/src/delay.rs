@@ -1,0 +1,126 @@
+//! How long packets take: expressions of constants, random variables and times of the day.
+
+use std::ops::Add;
+
+use crate::chance::Chance;
+
+/// The delay of one direction of a path, seconds. Expressions add up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Delay {
+    /// Always the same.
+    Fixed(f64),
+    /// Exponential with this mean.
+    Exponential(f64),
+    /// `scale_s * max(0, exponential(1) - threshold)`: rarely anything, then much.
+    Spikes {
+        /// Mean of a spike, seconds.
+        scale_s: f64,
+        /// The threshold: a spike has the probability `exp(-threshold)`.
+        threshold: f64,
+    },
+    /// `scale_s * (uniform^(-1/shape) - 1)`: heavy tails.
+    Pareto {
+        /// The scale, seconds.
+        scale_s: f64,
+        /// The shape; variance is infinite up to 2, the mean up to 1.
+        shape: f64,
+    },
+    /// Another delay in a part of every period only.
+    Periodic {
+        /// The period, seconds of true time.
+        period_s: f64,
+        /// The part of it, from its beginning, seconds.
+        part_s: f64,
+        /// The delay.
+        delay: Box<Delay>,
+    },
+    /// Another delay from an instant on, seconds since the start.
+    From {
+        /// The instant, seconds since the start.
+        start_s: f64,
+        /// The delay.
+        delay: Box<Delay>,
+    },
+    /// The sum of several.
+    Sum(Vec<Delay>),
+}
+
+impl Delay {
+    /// A constant and an exponential variable with the mean `jitter_s`: a path with queues.
+    #[must_use]
+    pub fn queued(base_s: f64, jitter_s: f64) -> Self {
+        Self::Fixed(base_s) + Self::Exponential(jitter_s)
+    }
+
+    /// The delay of a packet that is sent at `now_s`, seconds since the start.
+    pub fn draw(&self, now_s: f64, chance: &mut Chance) -> f64 {
+        match self {
+            Self::Fixed(seconds) => *seconds,
+            Self::Exponential(mean_s) => mean_s * chance.exponential(),
+            Self::Spikes { scale_s, threshold } => {
+                scale_s * (chance.exponential() - threshold).max(0.0)
+            }
+            Self::Pareto { scale_s, shape } => {
+                scale_s * (chance.uniform().powf(-1.0 / shape) - 1.0)
+            }
+            Self::Periodic { period_s, part_s, delay } => {
+                let delay_s = delay.draw(now_s, chance);
+                if now_s % period_s < *part_s { delay_s } else { 0.0 }
+            }
+            Self::From { start_s, delay } => {
+                let delay_s = delay.draw(now_s, chance);
+                if now_s >= *start_s { delay_s } else { 0.0 }
+            }
+            Self::Sum(parts) => parts.iter().map(|part| part.draw(now_s, chance)).sum(),
+        }
+    }
+}
+
+impl Add for Delay {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self::Sum(vec![self, other])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mean(delay: &Delay, now_s: f64) -> f64 {
+        let mut chance = Chance::new(7, 1);
+        (0..200_000).map(|_| delay.draw(now_s, &mut chance)).sum::<f64>() / 2e5
+    }
+
+    #[test]
+    fn means_are_those_of_the_expressions() {
+        let spikes = Delay::Spikes { scale_s: 10.0, threshold: 4.0 };
+        let cases = [
+            (Delay::Fixed(3.0), 3.0),
+            (Delay::queued(3.0, 0.5), 3.5),
+            (Delay::Fixed(1.0) + Delay::queued(1.0, 1.0), 3.0),
+            (spikes, 10.0 * (-4.0f64).exp()),
+            (Delay::Pareto { scale_s: 1.0, shape: 3.0 }, 0.5),
+        ];
+        for (delay, expected) in cases {
+            let found = mean(&delay, 0.0);
+            assert!((found / expected - 1.0).abs() < 0.05, "{delay:?}: {found}");
+        }
+    }
+
+    #[test]
+    fn delays_hold_in_their_time_only() {
+        let fixed = || Box::new(Delay::Fixed(1.0));
+        let periodic = Delay::Periodic { period_s: 100.0, part_s: 10.0, delay: fixed() };
+        let from = Delay::From { start_s: 50.0, delay: fixed() };
+        let mut chance = Chance::new(1, 1);
+        let drawn = |delay: &Delay, now_s, chance: &mut Chance| delay.draw(now_s, chance) > 0.5;
+        for (now_s, in_part, begun) in
+            [(5.0, true, false), (49.0, false, false), (105.0, true, true)]
+        {
+            assert_eq!(drawn(&periodic, now_s, &mut chance), in_part, "{now_s}");
+            assert_eq!(drawn(&from, now_s, &mut chance), begun, "{now_s}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Runs scenarios and prints their figures.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use ntp_sim::plot;
+use ntp_sim::scenario::{self, Scenario};
+use ntp_sim::table::{self, Row};
+
+/// Simulates clocks and networks.
+#[derive(Debug, Parser)]
+#[command(bin_name = "ntp-sim")]
+struct Arguments {
+    /// Scenarios by name; all that chrony was measured in when none is given, `unseen` for the others
+    scenarios: Vec<String>,
+    /// Simulate with this seed alone
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Number of seeds whose median is printed
+    #[arg(long, default_value_t = 15)]
+    seeds: u64,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Draw offset and frequency over time to this file, as SVG
+    #[arg(long)]
+    plot: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let scenarios = chosen(&arguments.scenarios)?;
+    if let Some(path) = &arguments.plot {
+        let [scenario] = scenarios.as_slice() else { bail!("--plot draws one scenario") };
+        draw(scenario, arguments.seed.unwrap_or(1), path)?;
+    }
+    let (first, seeds) = arguments.seed.map_or((1, arguments.seeds), |seed| (seed, 1));
+    let rows: Result<Vec<Row>, String> =
+        scenarios.into_iter().map(|scenario| Row::measure(scenario, first, seeds)).collect();
+    let rows = rows.map_err(anyhow::Error::msg)?;
+    print!("{}", if arguments.json { table::json(&rows) } else { table::text(&rows) });
+    Ok(())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
+    if names.is_empty() {
+        return Ok(scenario::table());
+    }
+    let mut chosen = Vec::new();
+    for name in names {
+        if name == "unseen" {
+            chosen.extend(scenario::unseen());
+            continue;
+        }
+        let mut all = scenario::table().into_iter().chain(scenario::unseen());
+        let found = all.find(|scenario| scenario.name == name);
+        chosen.push(found.with_context(|| format!("there is no scenario {name}"))?);
+    }
+    Ok(chosen)
+}
+
+fn draw(scenario: &Scenario, seed: u64, path: &PathBuf) -> Result<()> {
+    let (trace, _) = scenario.run(seed).map_err(anyhow::Error::msg)?;
+    let title = format!("{}, seed {seed}", scenario.name);
+    std::fs::write(path, plot::svg(&title, &trace, scenario.settling_s))
+        .with_context(|| format!("cannot write {}", path.display()))
+}

@@ -1,0 +1,98 @@
+//! The seams of the driver, onto the simulated machine.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use ntp_common::snapshot::RefSnapshot;
+use ntp_common::time::NtpDuration;
+use ntp_common::wire::HEADER_LEN;
+use ntp_engine::seams::{
+    Clock, ClockError, ClockStatus, DriftStore, Now, RefMap, RequestId, Resolver, SourceId,
+    Stamped, StampedBy, Transport,
+};
+
+use crate::units::seconds;
+use crate::world::{Flying, Machine};
+
+/// One handle on the machine for each seam.
+#[derive(Clone, Debug)]
+pub struct Seam(pub(crate) Rc<RefCell<Machine>>);
+
+impl Clock for Seam {
+    fn now(&self) -> Now {
+        self.0.borrow().clock.read()
+    }
+
+    fn step(&mut self, by: NtpDuration) -> Result<(), ClockError> {
+        let mut machine = self.0.borrow_mut();
+        let now_s = machine.clock.now_s();
+        machine.clock.step(seconds(by));
+        machine.steps.push((now_s, seconds(by)));
+        Ok(())
+    }
+
+    fn set_frequency(&mut self, frequency: f64) -> Result<f64, ClockError> {
+        Ok(self.0.borrow_mut().clock.correct(frequency))
+    }
+
+    fn frequency(&self) -> f64 {
+        self.0.borrow().clock.correction()
+    }
+
+    fn set_status(&mut self, status: &ClockStatus) -> Result<(), ClockError> {
+        self.0.borrow_mut().status = Some(*status);
+        Ok(())
+    }
+}
+
+impl Transport for Seam {
+    fn send(
+        &mut self,
+        source: SourceId,
+        _request: RequestId,
+        to: SocketAddr,
+        packet: &[u8; HEADER_LEN],
+        clock: &dyn Clock,
+    ) -> std::io::Result<Stamped> {
+        let at = clock.now().time;
+        let machine = &mut *self.0.borrow_mut();
+        machine.packets += 1;
+        if let Some(server) = machine.servers.iter().find(|server| server.address == to) {
+            let (reply, arrivals_s) =
+                server.answer(packet, &machine.clock, &mut machine.network_chance);
+            let now_s = machine.clock.now_s();
+            machine.flying.extend(arrivals_s.into_iter().map(|after_s| Flying {
+                arrives_s: now_s + after_s,
+                source,
+                from: to,
+                packet: reply,
+            }));
+        }
+        Ok(Stamped { at, by: StampedBy::Kernel })
+    }
+
+    fn close(&mut self, _source: SourceId) {}
+}
+
+impl RefMap for Seam {
+    fn publish(&mut self, snapshot: &RefSnapshot) {
+        self.0.borrow_mut().snapshot = *snapshot;
+    }
+
+    fn invalidate(&mut self) {
+        self.0.borrow_mut().snapshot = RefSnapshot::INVALID;
+    }
+}
+
+impl Resolver for Seam {
+    fn resolve(&mut self, name: &str) {
+        self.0.borrow_mut().asked_names.push(name.to_owned());
+    }
+}
+
+impl DriftStore for Seam {
+    fn save(&mut self, frequency_ppm: f64, skew_ppm: f64) {
+        self.0.borrow_mut().drift = Some((frequency_ppm, skew_ppm));
+    }
+}

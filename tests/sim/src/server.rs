@@ -1,0 +1,103 @@
+//! Servers and the paths to them.
+
+use std::net::SocketAddr;
+
+use ntp_common::time::{NtpShort, NtpTimestamp};
+use ntp_common::wire::{HEADER_LEN, Header, LeapIndicator, Mode, ReferenceId};
+
+use crate::chance::Chance;
+use crate::clock::KernelClock;
+use crate::delay::Delay;
+use crate::units::duration;
+
+/// A server and the path to it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Delay from the client, seconds.
+    pub there: Delay,
+    /// Delay to the client, seconds.
+    pub back: Delay,
+    /// Probability that a reply is lost.
+    pub loss: f64,
+    /// Probability that a reply arrives twice.
+    pub duplicated: f64,
+    /// What its clock is ahead of true time, seconds.
+    pub ahead_s: f64,
+    /// Its stratum.
+    pub stratum: u8,
+    /// The leap second that it announces.
+    pub leap: LeapIndicator,
+    /// The code of its refusals, if it refuses.
+    pub kiss: Option<[u8; 4]>,
+    /// Whether nothing comes through.
+    pub silent: bool,
+}
+
+impl Server {
+    /// A perfect server behind a path.
+    #[must_use]
+    pub fn new(address: SocketAddr, there: Delay, back: Delay) -> Self {
+        Self {
+            address,
+            there,
+            back,
+            loss: 0.0,
+            duplicated: 0.0,
+            ahead_s: 0.0,
+            stratum: 1,
+            leap: LeapIndicator::Normal,
+            kiss: None,
+            silent: false,
+        }
+    }
+
+    /// The reply to a request that leaves now, and the seconds until each copy of it arrives.
+    pub fn answer(
+        &self,
+        request: &[u8; HEADER_LEN],
+        clock: &KernelClock,
+        chance: &mut Chance,
+    ) -> ([u8; HEADER_LEN], Vec<f64>) {
+        let there_s = self.there.draw(clock.now_s(), chance);
+        let back_s = self.back.draw(clock.now_s(), chance);
+        let again_s = self.back.draw(clock.now_s(), chance);
+        let lost = chance.happens(self.loss);
+        let duplicated = chance.happens(self.duplicated);
+        let mut arrivals_s = Vec::new();
+        if !lost && !self.silent {
+            arrivals_s.push(there_s + back_s);
+            if duplicated {
+                arrivals_s.push(there_s + again_s);
+            }
+        }
+        let time = clock.true_time(there_s) + duration(self.ahead_s);
+        (self.reply(request, time).write(), arrivals_s)
+    }
+
+    fn reply(&self, request: &[u8; HEADER_LEN], time: NtpTimestamp) -> Header {
+        let reply = Header {
+            mode: Mode::Server,
+            stratum: self.stratum,
+            leap: self.leap,
+            precision: -26,
+            root_delay: NtpShort::from_bits(0),
+            root_dispersion: NtpShort::from_bits(1),
+            reference_id: ReferenceId::from_octets(*b"GPS\0"),
+            origin_timestamp: Header::read(request).transmit_timestamp,
+            receive_timestamp: time,
+            transmit_timestamp: time,
+            ..Header::request(NtpTimestamp::UNKNOWN)
+        };
+        match self.kiss {
+            Some(code) => Header {
+                stratum: 0,
+                leap: LeapIndicator::Unsynchronised,
+                reference_id: ReferenceId::from_octets(code),
+                ..reply
+            },
+            None => reply,
+        }
+    }
+}

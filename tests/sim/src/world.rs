@@ -1,0 +1,214 @@
+//! A machine with a clock and a network, the driver on it, and the passage of time.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use ntp_common::snapshot::RefSnapshot;
+use ntp_common::wire::HEADER_LEN;
+use ntp_engine::driver::{Driver, Seams};
+use ntp_engine::engine::Drift;
+use ntp_engine::seams::{ClockStatus, SourceId, Stamped, StampedBy};
+use ntp_engine::settings::EngineConfig;
+use rand_chacha::ChaCha8Rng;
+
+use crate::chance::Chance;
+use crate::clock::{KernelClock, Oscillator};
+use crate::seam::Seam;
+use crate::server::Server;
+use crate::trace::{Moment, Trace};
+use crate::units::seconds;
+
+/// How late timers are, seconds: what a kernel needs to wake a process.
+const LATENESS_S: f64 = 5e-5;
+
+/// A reply on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Flying {
+    pub(crate) arrives_s: f64,
+    pub(crate) source: SourceId,
+    pub(crate) from: SocketAddr,
+    pub(crate) packet: [u8; HEADER_LEN],
+}
+
+/// Everything but the driver.
+#[derive(Debug)]
+pub struct Machine {
+    /// The clock.
+    pub clock: KernelClock,
+    /// The servers that can be reached.
+    pub servers: Vec<Server>,
+    /// Requests that were sent.
+    pub packets: u64,
+    /// Steps that the driver made: when, seconds since the start, and by how much, seconds.
+    pub steps: Vec<(f64, f64)>,
+    /// The snapshot in force.
+    pub snapshot: RefSnapshot,
+    /// What the kernel was told last.
+    pub status: Option<ClockStatus>,
+    /// The drift file: frequency and skew, ppm.
+    pub drift: Option<(f64, f64)>,
+    /// Names that were asked for and not answered.
+    pub asked_names: Vec<String>,
+    pub(crate) flying: Vec<Flying>,
+    pub(crate) network_chance: Chance,
+    next_second: f64,
+}
+
+impl Machine {
+    /// What served time is ahead of true time, seconds; `None` when nothing is served.
+    #[must_use]
+    pub fn served_error_s(&self) -> Option<f64> {
+        let now = self.clock.read();
+        let valid = self.snapshot.is_valid_at(now.mono) && self.snapshot.stratum() > 0;
+        valid.then(|| seconds(self.snapshot.time_at(now.mono).since(self.clock.true_time(0.0))))
+    }
+
+    fn look(&self) -> Moment {
+        Moment {
+            at_s: self.clock.now_s(),
+            clock_s: self.clock.ahead_s(),
+            served_s: self.served_error_s(),
+            frequency: self.clock.rate_error(),
+        }
+    }
+}
+
+/// The machine and the driver on it.
+#[derive(Debug)]
+pub struct World {
+    machine: Rc<RefCell<Machine>>,
+    driver: Driver<Seam, Seam, Seam, Seam, Seam, ChaCha8Rng>,
+}
+
+impl World {
+    /// Starts the driver on a machine.
+    #[must_use]
+    pub fn new(
+        config: EngineConfig,
+        drift: Option<Drift>,
+        oscillator: Oscillator,
+        servers: Vec<Server>,
+        seed: u64,
+    ) -> Self {
+        let machine = Rc::new(RefCell::new(Machine {
+            clock: KernelClock::new(oscillator, seed),
+            servers,
+            packets: 0,
+            steps: Vec::new(),
+            snapshot: RefSnapshot::INVALID,
+            status: None,
+            drift: None,
+            asked_names: Vec::new(),
+            flying: Vec::new(),
+            network_chance: Chance::new(seed, 2),
+            next_second: 0.0,
+        }));
+        let seam = || Seam(Rc::clone(&machine));
+        let seams = Seams {
+            clock: seam(),
+            transport: seam(),
+            ref_map: seam(),
+            resolver: seam(),
+            drift_store: seam(),
+        };
+        let mut driver = Driver::new(config, Chance::new(seed, 3).into_rng(), drift, seams);
+        driver.start();
+        Self { machine, driver }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(&self) -> Ref<'_, Machine> {
+        self.machine.borrow()
+    }
+
+    /// The machine, to have something happen to it.
+    #[must_use]
+    pub fn machine_mut(&mut self) -> RefMut<'_, Machine> {
+        self.machine.borrow_mut()
+    }
+
+    /// The driver.
+    #[must_use]
+    pub fn driver(&self) -> &Driver<Seam, Seam, Seam, Seam, Seam, ChaCha8Rng> {
+        &self.driver
+    }
+
+    /// Lets a name resolve to addresses.
+    pub fn resolve(&mut self, name: &str, addresses: &[IpAddr]) {
+        self.machine_mut().asked_names.retain(|asked| asked != name);
+        self.driver.on_resolved(name, addresses);
+    }
+
+    /// Ends the daemon.
+    pub fn shutdown(&mut self) {
+        self.driver.shutdown(None);
+    }
+
+    /// Characters of the sources' states, in the order of the configuration.
+    #[must_use]
+    pub fn states(&self) -> String {
+        let now = self.driver.now();
+        self.driver.engine().sources(now).iter().map(|source| source.state.symbol()).collect()
+    }
+
+    /// Lets the world run for `length_s` seconds of true time, and gives what it looked like at every full second.
+    pub fn run(&mut self, length_s: f64) -> Trace {
+        let end_s = self.machine().clock.now_s() + length_s;
+        let mut trace = Trace::new();
+        loop {
+            let (event, due_s) = self.next_event();
+            let full_s = self.machine().next_second;
+            let next_s = due_s.min(full_s).min(end_s);
+            self.machine.borrow_mut().clock.advance_to(next_s);
+            if next_s >= end_s {
+                return trace;
+            }
+            if full_s <= due_s {
+                trace.push(self.begin_second(full_s));
+                continue;
+            }
+            match event {
+                Due::Timer => self.driver.on_timer(),
+                Due::Packet(index) => self.deliver(index),
+            }
+        }
+    }
+
+    fn begin_second(&mut self, full_s: f64) -> Moment {
+        let mut machine = self.machine.borrow_mut();
+        machine.clock.begin_second(full_s);
+        machine.next_second = full_s + 1.0;
+        machine.look()
+    }
+
+    /// What happens next, and when.
+    fn next_event(&self) -> (Due, f64) {
+        let machine = self.machine.borrow();
+        let timer_s = self.driver.next_deadline().map_or(f64::INFINITY, |deadline| {
+            machine.clock.now_s() + machine.clock.until_s(deadline) + LATENESS_S
+        });
+        let arrivals = machine.flying.iter().map(|reply| reply.arrives_s).enumerate();
+        arrivals
+            .min_by(|a, b| a.1.total_cmp(&b.1))
+            .filter(|&(_, arrives_s)| arrives_s <= timer_s)
+            .map_or((Due::Timer, timer_s), |(index, arrives_s)| (Due::Packet(index), arrives_s))
+    }
+
+    fn deliver(&mut self, index: usize) {
+        let mut machine = self.machine.borrow_mut();
+        let Flying { source, from, packet, .. } = machine.flying.swap_remove(index);
+        let at = Stamped { at: machine.clock.read().time, by: StampedBy::Kernel };
+        drop(machine);
+        self.driver.on_packet(source, from, &packet, at);
+    }
+}
+
+/// What is due.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    Timer,
+    /// The arrival of the reply with this index.
+    Packet(usize),
+}
