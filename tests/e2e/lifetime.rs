@@ -1,11 +1,14 @@
 //! How the daemon ends, and what XDP does from then on.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use ntp_common::counters::{Counters, Reason, answered};
-use ntp_lab::kernel;
+use ntp_lab::counters::Served;
 use ntp_lab::query::{Client, Reply};
 use ntp_lab::scene::{LAN, SERVER, Scene};
+use ntp_lab::{kernel, pidfile};
 
 use crate::played::{LOCAL, PATIENCE, Played, QUIET, answer, until};
 use crate::trial::Needs::{Namespaces, Xdp};
@@ -13,6 +16,11 @@ use crate::trial::{daemon, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
+        trial(
+            "daemon in the background serves when its starter returns",
+            &[Namespaces],
+            background,
+        ),
         trial("clean end detaches XDP", &[Namespaces, Xdp], clean_end),
         trial("killed daemon leaves no XDP behind without holdover", &[Namespaces, Xdp], killed),
         trial(
@@ -32,9 +40,34 @@ fn directives(holdover_s: u32) -> String {
     format!("{LOCAL}allow\nxdp {LAN} mode native holdover {holdover_s}\n")
 }
 
+/// A process that is no child of this one. Dropping it kills it.
+struct Background(Pid);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        // It may have ended, as it should.
+        let _ = kill(self.0, Signal::SIGKILL);
+    }
+}
+
+fn background() -> Result<()> {
+    let scene = Scene::open()?;
+    daemon()?.start_in_background(&scene.lab, &scene.server, &format!("{LOCAL}allow\n"))?;
+    let pidfile = pidfile(&scene.lab, &scene.server);
+    let pid = Pid::from_raw(std::fs::read_to_string(&pidfile)?.trim().parse()?);
+    let process = Background(pid);
+    answer(&Client::open(&scene.client, SERVER.v4)?)?;
+    kill(pid, Signal::SIGTERM)?;
+    until("it ends", || Ok(!pidfile.exists() && kill(pid, None).is_err()))?;
+    drop(process);
+    Played::has_ended(&scene)
+}
+
 fn clean_end() -> Result<()> {
     let Played { daemon, scene, .. } = answering(&directives(0))?;
-    daemon.stop()?.success()?;
+    let said = daemon.stop()?.success()?.output;
+    let last = said.lines().rfind(|line| line.contains(" served "));
+    ensure!(Served::read(last.context(said.clone())?)?.xdp.answered > 0, "{said}");
     Played::has_ended(&scene)
 }
 

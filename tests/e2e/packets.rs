@@ -119,6 +119,8 @@ fn addresses(path: Path) -> Result<()> {
         Path::Xdp => {
             let answered = answered(&played.xdp()?);
             ensure!(answered == servers * 4, "{answered} answered in XDP");
+            let told = played.daemon.served()?.xdp.answered;
+            ensure!(told == answered, "the daemon says {told}, the kernel {answered}");
             Ok(())
         }
         Path::User => counted(&mut played.daemon, servers * 5),

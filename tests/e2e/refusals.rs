@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use ntp_common::wire::NTP_PORT;
 use ntp_lab::scene::{LAN, Scene};
-use ntp_lab::{Finished, NtpXdpd, kernel};
+use ntp_lab::{Finished, NtpXdpd, kernel, pidfile};
 
 use crate::degraded::XDP_RIGHTS;
 use crate::played::{LOCAL, Played};
@@ -82,7 +82,6 @@ fn is_refused(scene: &Scene, finished: &Finished, said: &[&str]) -> Result<()> {
     for words in said {
         ensure!(output.contains(words), "not said: {words}\n{output}");
     }
-    let pidfile = scene.lab.folder().join("ntp-xdpd-server.pid");
-    ensure!(!pidfile.exists(), "there is a process id file");
+    ensure!(!pidfile(&scene.lab, &scene.server).exists(), "there is a process id file");
     Ok(())
 }

@@ -96,6 +96,17 @@ impl NtpXdpd {
         Daemon::start(lab, host, self.command(host), directives)
     }
 
+    /// Starts it in `host` as a process in the background, which is for the caller to end: see [`pidfile`].
+    ///
+    /// # Errors
+    /// It does not start, or its starter does not end.
+    pub fn start_in_background(&self, lab: &Lab, host: &Host, directives: &str) -> Result<()> {
+        let mut command = self.command(host);
+        command.args(["-x", "-f"]).arg(configuration(lab, host, directives)?);
+        run(&mut command, START)?.success()?;
+        Ok(())
+    }
+
     /// Runs it in `host` with a configuration that it is to refuse.
     ///
     /// # Errors
@@ -178,9 +189,15 @@ impl Daemon {
     }
 }
 
+/// The file with the number of the daemon's process, while it runs in `host`.
+#[must_use]
+pub fn pidfile(lab: &Lab, host: &Host) -> PathBuf {
+    lab.folder().join(format!("{PROGRAM}-{}.pid", host.name()))
+}
+
 /// Writes a configuration that uses no file and no port of the machine's own.
 fn configuration(lab: &Lab, host: &Host, directives: &str) -> Result<PathBuf> {
-    let pidfile = lab.folder().join(format!("{PROGRAM}-{}.pid", host.name()));
+    let pidfile = pidfile(lab, host);
     let own = format!("pidfile {}\ncmdport 0\nbindcmdaddress /\n", pidfile.display());
     lab.file(&format!("{PROGRAM}-{}.conf", host.name()), &(directives.to_owned() + &own))
 }

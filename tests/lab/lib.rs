@@ -19,7 +19,7 @@ pub mod query;
 pub mod rights;
 pub mod scene;
 
-pub use daemon::{Daemon, NtpXdpd, Profile, workspace};
+pub use daemon::{Daemon, NtpXdpd, Profile, pidfile, workspace};
 pub use host::Host;
 pub use lab::{End, Lab};
 pub use passing::Passing;

@@ -7,7 +7,7 @@ use ntp_common::classify::{Class, classify};
 use ntp_common::counters::{Family, Reason};
 use ntp_common::respond::{make_symmetric_passive, respond};
 use ntp_common::snapshot::{RefSnapshot, head};
-use ntp_common::time::{MonoNs, NANOS_PER_SECOND, NtpShort};
+use ntp_common::time::{MonoNs, NANOS_PER_SECOND, NtpDuration, NtpShort};
 use ntp_common::wire::{HEADER_LEN, LeapIndicator, Mode, version_of};
 
 use super::control::Destination;
@@ -50,6 +50,10 @@ impl Request {
         fuzz: u8,
     ) -> [u8; HEADER_LEN] {
         let (receive, transmit) = (snapshot.time_at(receive), snapshot.time_at(transmit));
+        // The marks in the lowest bits must not make the reply leave before the request came.
+        let earliest = receive + NtpDuration::from_bits(2);
+        let transmit =
+            if transmit.since(earliest) < NtpDuration::ZERO { earliest } else { transmit };
         let mut reply = respond(&self.header, snapshot, receive, transmit, fuzz);
         if self.is_peer {
             make_symmetric_passive(&mut reply);
@@ -249,5 +253,15 @@ mod tests {
         assert!(error.abs() <= 1, "{error}");
         let waited = reply.transmit_timestamp.since(reply.receive_timestamp).to_nanos();
         assert!((waited - 1_000).abs() <= 1, "{waited}");
+    }
+
+    #[test]
+    fn reply_never_leaves_before_its_request_came() {
+        let now = MonoNs(500 * NANOS_PER_SECOND);
+        let snapshot = unsynchronised(now, UnixTime { seconds: 1_700_000_000, nanos: 0 }, -25);
+        let packet = Header::request(NtpTimestamp::from_bits(5)).write();
+        let request = admit(&packet, client(), None, &everyone()).unwrap();
+        let reply = Header::read(&request.reply(&snapshot, now, now, 0));
+        assert!(reply.transmit_timestamp.since(reply.receive_timestamp).to_bits() > 0);
     }
 }

@@ -19,6 +19,9 @@ const UPSTREAM_STRATUM: u8 = 1;
 /// How long the daemon may take to follow its upstream.
 const SYNCHRONISES: Duration = Duration::from_secs(20);
 
+/// How long it is left alone then: its first measurement is that of a cold path.
+const SETTLES: Duration = Duration::from_secs(2);
+
 /// Everything that runs.
 pub(crate) struct Play {
     // The processes first: they are dropped, which ends them, before their hosts.
@@ -77,6 +80,7 @@ impl Play {
         step("synchronising", "waiting for the daemon to follow its upstream", || {
             let header = synchronised(&scene)
                 .with_context(|| format!("the daemon's log:\n{}\nthe client", daemon.log()))?;
+            std::thread::sleep(SETTLES);
             Ok(format!("stratum {}", header.stratum))
         })?;
         Ok(Self { daemon, upstream, scene })

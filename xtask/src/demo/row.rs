@@ -213,7 +213,8 @@ mod tests {
         assert_eq!(row(Due::Silence).path(), "none");
         assert_eq!(Row { by_user: 1, ..row(Due::Xdp) }.path(), "XDP 200, user 1");
         let seen = [3.0, 1.0, 2.0].map(|offset_s| Seen { offset_s, ..SEEN }).to_vec();
-        assert_eq!(Row { seen, ..row(Due::Xdp) }.median().unwrap().offset_s, 2.0);
+        let median = Seen { offset_s: 2.0, ..SEEN };
+        assert_eq!(Row { seen, ..row(Due::Xdp) }.median(), Some(median));
         assert_eq!(row(Due::Silence).median(), None);
     }
 }
