@@ -6,6 +6,19 @@
 #![no_main]
 #![expect(missing_docs, reason = "the entry points that #[xdp] makes have none")]
 #![expect(unreachable_pub, reason = "the loader finds entry points by their exported names")]
+#![expect(
+    clippy::inline_always,
+    reason = "the program is one function: a call costs time and hides values from the verifier"
+)]
+#![expect(clippy::needless_pass_by_value, reason = "#[xdp] hands the context over by value")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "lengths are constants that fit their fields; ports are halves of a word"
+)]
+#![expect(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "the address of a field and the load of it are one access"
+)]
 
 mod access;
 mod clock;

@@ -31,7 +31,9 @@ pub(crate) fn check_plain(datagram: &PlainDatagram) -> Result<(), Stop> {
     let fits = udp.destination_port() == PORT.load() && udp.len == (PLAIN_UDP_LEN as u16).to_be();
     match classify(&datagram.payload, datagram.payload.len(), udp.source_port()) {
         Class::Plain if fits => Ok(()),
-        _ => Err(Stop::NotPlain),
+        Class::Plain | Class::Involved(_) | Class::NotRequest(_) | Class::Hostile(_) => {
+            Err(Stop::NotPlain)
+        }
     }
 }
 

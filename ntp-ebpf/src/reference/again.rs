@@ -50,6 +50,7 @@ pub fn again_v6(context: XdpContext) -> u32 {
 }
 
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "only the lowest bits of the round count")]
 fn again<const LEN: usize>(context: &XdpContext) -> Option<u32> {
     // SAFETY: the entry is live, and only this CPU's test run uses it.
     let progress = unsafe { &mut *PROGRESS.get_ptr_mut(0)? };
@@ -64,7 +65,9 @@ fn again<const LEN: usize>(context: &XdpContext) -> Option<u32> {
         // The last word overlaps the one before.
         let at = if index < words { index * 8 } else { LEN - 8 };
         // SAFETY: `at` + 8 is at most the length of a template.
-        let word = unsafe { template.add(at).cast::<u64>().read_unaligned() };
+        let octets = unsafe { template.add(at) };
+        // SAFETY: as above.
+        let word = unsafe { octets.cast::<u64>().read_unaligned() };
         // SAFETY: `at` + 8 is at most `LEN`, which the frame was checked to have.
         unsafe { ((start + at) as *mut u64).write_unaligned(word) };
     }
@@ -72,6 +75,6 @@ fn again<const LEN: usize>(context: &XdpContext) -> Option<u32> {
     // SAFETY: the helper takes no arguments and has no precondition.
     progress.began_ns = unsafe { bpf_ktime_get_ns() };
     // SAFETY: the context is that of this run.
-    let _ = unsafe { MEASURED.tail_call(context, 0) };
+    unsafe { MEASURED.tail_call(context, 0) };
     None
 }

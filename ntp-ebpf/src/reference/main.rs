@@ -4,6 +4,8 @@
 #![no_main]
 #![expect(missing_docs, reason = "the entry points that #[xdp] makes have none")]
 #![expect(unreachable_pub, reason = "the loader finds entry points by their exported names")]
+#![expect(clippy::inline_always, reason = "each program is one function, as the measured one is")]
+#![expect(clippy::needless_pass_by_value, reason = "#[xdp] hands the context over by value")]
 
 mod again;
 

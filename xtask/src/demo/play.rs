@@ -136,7 +136,8 @@ impl Play {
         let enter = |host: &Host| format!("nsenter --net=/run/netns/{}", host.namespace());
         say("\nEverything is left running. To try:");
         if let Some(chronyd) = peers::chronyd() {
-            let query = "-Q -t 10 'pidfile /tmp/ntp-xdp-try.pid' 'cmdport 0' 'bindcmdaddress /'";
+            let query =
+                "-Q -u root -t 10 'pidfile /tmp/ntp-xdp-try.pid' 'cmdport 0' 'bindcmdaddress /'";
             let shell = chronyd.shell();
             say(&format!("  {} {shell} {query} 'server {} iburst'", enter(client), SERVER.v4));
         }
@@ -145,8 +146,11 @@ impl Play {
         }
         say(&format!("  {} ip -details link show dev {LAN}", enter(server)));
         say(&format!("  kill -USR1 {}    # its counters, in its log below", self.daemon.id()));
-        say(&format!("To end everything: Ctrl-C here, or `kill {}`. The log:", std::process::id()));
-        let mut shown = 0;
+        say(&format!(
+            "To end everything: Ctrl-C here, or `kill {}`. From now on the log:",
+            std::process::id()
+        ));
+        let mut shown = self.daemon.log().lines().count();
         loop {
             for line in self.daemon.log().lines().skip(shown) {
                 say(line);
