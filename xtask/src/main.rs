@@ -11,6 +11,7 @@ mod peers;
 mod process;
 mod report;
 mod setup;
+mod sim;
 mod test;
 mod tidy;
 mod toolchain;
@@ -38,6 +39,8 @@ enum Task {
     Demo(demo::DemoArguments),
     /// Measure what the program costs
     Bench(bench::BenchArguments),
+    /// Keep simulated clocks, and print how well, beside chrony
+    Sim(sim::SimArguments),
     /// Run every check of the project
     Test(test::TestArguments),
     /// Check the sources' sizes and layout alone
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => build_ebpf::run().map(|()| ExitCode::SUCCESS),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Task::Sim(arguments) => sim::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Test(arguments) => Ok(test::run(&arguments)),
         Task::Tidy => tidy::run(),
     };

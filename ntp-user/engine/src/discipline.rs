@@ -17,7 +17,7 @@ use crate::settings::EngineConfig;
 /// Largest frequency correction, seconds a second: what the kernel's clock can do.
 const MAX_FREQUENCY: f64 = 0.1;
 /// Standard deviation of a frequency that nothing is known of, seconds a second.
-const UNKNOWN_DEVIATION: f64 = 5e-4;
+pub(crate) const UNKNOWN_DEVIATION: f64 = 5e-4;
 /// Least standard deviation of a frequency off a drift file: machines start at another temperature.
 const STORED_DEVIATION: f64 = 5e-7;
 /// A gentle slew's part of the standard deviation of the frequency.

@@ -230,7 +230,7 @@ impl<R: Rng> Engine<R> {
                     self.bank.measured(id, sample, broke);
                 }
                 self.reselect(now, actions);
-                self.learn(id);
+                self.learn(id, now);
                 self.update_clock(id, now, actions);
             }
         }

@@ -13,6 +13,17 @@ pub(crate) const SKEW_DEVIATIONS: f64 = 2.0;
 /// 1 ppm in a day, as rooms get warmer and colder.
 const FREQUENCY_WANDER: f64 = 1e-17;
 
+/// What deviations that were found from few samples are to be multiplied by to bound an error: with so few
+/// the noise of the samples is hardly known, and chance makes it seem small.
+pub(crate) fn caution(samples: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a small count")]
+    let samples = samples.max(1) as f64;
+    1.0 + FEW_SAMPLES / samples
+}
+
+/// Samples whose deviations are to be doubled.
+const FEW_SAMPLES: f64 = 32.0;
+
 /// What measurements say of our clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Estimate {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::LeapIndicator;
 
-use crate::estimate::{Estimate, KnownFrequency, MAX_CLOCK_ERROR, SKEW_DEVIATIONS};
+use crate::estimate::{Estimate, KnownFrequency, MAX_CLOCK_ERROR, SKEW_DEVIATIONS, caution};
 use crate::filter::DelayFilter;
 use crate::regress::{self, Line, Point, Prior};
 use crate::sample::{ClockChange, Sample};
@@ -34,11 +34,14 @@ pub(crate) enum Added {
 
 /// Bounds of a source's error.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::struct_field_names, reason = "all end in their unit")]
 pub(crate) struct Bounds {
     /// Round-trip delay to the reference clock, seconds.
     pub(crate) root_delay_s: f64,
     /// Dispersion to the reference clock, seconds.
     pub(crate) root_dispersion_s: f64,
+    /// The offset that the error is of, seconds.
+    pub(crate) offset_s: f64,
 }
 
 impl Bounds {
@@ -212,9 +215,11 @@ impl Series {
     /// The bounds of the error at `time`: those of the sample whose bound is the least by then.
     pub(crate) fn bounds(&self, time: NtpTimestamp) -> Option<Bounds> {
         let line = self.line?;
-        let rate = MAX_CLOCK_ERROR + SKEW_DEVIATIONS * line.slope_deviation;
+        let skew = SKEW_DEVIATIONS * caution(self.len()) * line.slope_deviation;
+        let rate = MAX_CLOCK_ERROR + skew;
         let bounds = |sample: &Sample| Bounds {
             root_delay_s: sample.root_delay_s + sample.delay_s,
+            offset_s: sample.offset_s,
             root_dispersion_s: sample.root_dispersion_s
                 + sample.dispersion_s
                 + rate * seconds::of(time.since(sample.time)).max(0.0),

@@ -10,7 +10,7 @@ use ntp_sim::table::{self, Row};
 
 /// Simulates clocks and networks.
 #[derive(Debug, Parser)]
-#[command(bin_name = "ntp-sim")]
+#[command(bin_name = "cargo xtask sim")]
 struct Arguments {
     /// Scenarios by name; all that chrony was measured in when none is given, `unseen` for the others
     scenarios: Vec<String>,
@@ -23,8 +23,11 @@ struct Arguments {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Draw offset and frequency over time to this file, as SVG
-    #[arg(long)]
+    /// Print the comparison with chrony: what is done when no scenario is given
+    #[arg(long, conflicts_with = "scenarios")]
+    table: bool,
+    /// Draw offset and frequency over time to a file, as SVG
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "sim.svg")]
     plot: Option<PathBuf>,
 }
 

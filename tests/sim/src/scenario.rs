@@ -243,6 +243,12 @@ pub fn unseen() -> Vec<Scenario> {
             ..unseen("hardware-lan", vec![server(1, &Delay::queued(5e-6, 1e-6))])
         },
         Scenario {
+            length_s: 2_000.0,
+            settling_s: 500.0,
+            options: "minpoll 0 maxpoll 0",
+            ..unseen("eight-servers", (1..=8).map(|number| server(number, &wide())).collect())
+        },
+        Scenario {
             length_s: 172_800.0,
             oscillator: Oscillator {
                 wander: 1e-10,

@@ -64,6 +64,14 @@ impl Machine {
         valid.then(|| seconds(self.snapshot.time_at(now.mono).since(self.clock.true_time(0.0))))
     }
 
+    /// Bound of that error, as a reply would give it now: half of the root delay, and the root dispersion.
+    #[must_use]
+    pub fn root_distance_s(&self) -> f64 {
+        let served = self.snapshot.time_at(self.clock.read().mono);
+        let dispersion_s = f64::from(self.snapshot.dispersion_at(served)) / 65_536.0;
+        f64::from(self.snapshot.root_delay().to_bits()) / 131_072.0 + dispersion_s
+    }
+
     fn look(&self) -> Moment {
         Moment {
             at_s: self.clock.now_s(),

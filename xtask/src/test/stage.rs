@@ -104,11 +104,20 @@ fn lint_ebpf(objects: &Objects) -> Tally {
 // each selection, with other features.
 
 fn unit() -> Result<Tally> {
-    output::run(cargo().args(["test", "--no-fail-fast"]), Detail::Trouble)
+    tests(&["--no-fail-fast"], Detail::Trouble)
 }
 
 fn kernel_tests(name: &str) -> Result<Tally> {
-    output::run(cargo().args(["test", "--test", name]), Detail::Everything)
+    tests(&["--test", name], Detail::Everything)
+}
+
+fn tests(arguments: &[&str], detail: Detail) -> Result<Tally> {
+    // Compiled by themselves, since cargo can be quiet about that only if the tests are, too.
+    let compiled = check(show(cargo().args(["test", "--quiet", "--no-run"]).args(arguments)));
+    if compiled.failed > 0 {
+        return Ok(compiled);
+    }
+    output::run(cargo().arg("test").args(arguments), detail)
 }
 
 fn check(outcome: Result<()>) -> Tally {

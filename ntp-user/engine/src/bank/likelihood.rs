@@ -6,6 +6,7 @@
 
 use super::model::Observation;
 use super::path::{FEWEST_DELAYS, Path, count};
+use super::tilt::MOST_SCALES;
 use super::window::Record;
 
 /// What the shortest delay seen is above the shortest possible, in scales over the root of the number of
@@ -13,8 +14,12 @@ use super::window::Record;
 const LEAST_EXCESS: f64 = 1.25;
 /// Standard deviation of half of that, in the same unit.
 const SOFTNESS: f64 = 0.325;
-/// Standard deviation of the asymmetry of a path, of its delay.
-const BIAS: f64 = 0.05;
+/// Standard deviation of the error by asymmetry of a path, as a part of its delay. It can't be more than half: a
+/// prior that leaves no room for that much lets sources that disagree drag the clock along.
+const BIAS: f64 = 0.2;
+
+/// How much more that is while so few delays are known that their scale is uncertain: this over their number.
+const FEW: f64 = 4.0;
 
 /// What a sample says. `bias` is the slot of its source's bias.
 pub(super) fn observation(
@@ -35,15 +40,18 @@ pub(super) fn observation(
     };
     let Some(path) = path.filter(|path| path.known() >= FEWEST_DELAYS) else { return vague };
     let (tilt, scale_s) = path.tilt().unwrap_or((0.0, path.scale_s()));
-    let unit_s = scale_s / count(path.known()).sqrt();
+    let known = count(path.known());
+    let unit_s = scale_s / known.sqrt() * (1.0 + FEW / known);
     let excess_s = LEAST_EXCESS * unit_s;
     let before_shift = record.at_s < path.shifted_at_s();
     let least_s = if before_shift { record.least_delay_s } else { path.least_s() };
     let half_s = f64::midpoint(delay_s - least_s, excess_s).max(excess_s / 2.0).min(delay_s / 2.0);
+    // A spike may be in either direction: what is usual says nothing of it.
+    let usual = 2.0 * half_s < MOST_SCALES * path.scale_s();
     Observation {
         half_width_s: half_s + precision_s,
         softness_s: SOFTNESS * unit_s + precision_s,
-        tilt,
+        tilt: if usual { tilt } else { 0.0 },
         ..vague
     }
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use ntp_common::time::NtpTimestamp;
 
-use crate::estimate::{Estimate, KnownFrequency};
+use crate::estimate::{Estimate, KnownFrequency, caution};
 use crate::sample::{ClockChange, Sample};
 use crate::seams::SourceId;
 use crate::seconds;
@@ -35,19 +35,11 @@ const OUTLIERS: u32 = 4;
 const UNLIKELY: f64 = 0.1;
 const LIKELY: f64 = 0.5;
 /// Good samples after which the frequency is known by measurement.
-const ESTABLISHED: u32 = 8;
+const ESTABLISHED: usize = 8;
 /// Deviations by which a sample that can't be explained says that the clock goes its own way.
 const SURPRISING: f64 = 4.0;
 /// Falsetickers are asked as rarely as possible from this many samples on.
 const REJECTIONS: u32 = 4;
-
-/// Samples that were no outliers.
-#[derive(Clone, Copy, Debug, Default)]
-struct Good {
-    samples: u32,
-    /// When the last was made, on the raw clock.
-    last_s: f64,
-}
 
 /// The estimator.
 #[derive(Clone, Debug)]
@@ -62,7 +54,8 @@ pub(crate) struct Bank {
     biases: [Option<SourceId>; BIASES],
     /// Nothing before the first sample.
     window: Option<Window>,
-    good: Good,
+    /// Samples that were no outliers.
+    good: usize,
     /// Since when the clock has been as was expected, on the raw clock.
     calm_since_s: f64,
 }
@@ -84,7 +77,7 @@ impl Bank {
             pending: BTreeMap::new(),
             biases: [None; BIASES],
             window: None,
-            good: Good::default(),
+            good: 0,
             calm_since_s: 0.0,
         }
     }
@@ -95,7 +88,7 @@ impl Bank {
         self.pending.clear();
         self.biases = [None; BIASES];
         self.window = None;
-        self.good = Good::default();
+        self.good = 0;
     }
 
     /// Forgets a source.
@@ -266,8 +259,8 @@ impl Bank {
         let Some(path) = self.paths.get_mut(&record.source) else { return };
         if outcome.inlier > LIKELY {
             path.outliers = 0;
-            self.good.samples = self.good.samples.saturating_add(1);
-            self.good.last_s = record.at_s;
+            path.last_good_s = record.at_s;
+            self.good = self.good.saturating_add(1);
         } else if outcome.inlier < UNLIKELY && excluded {
             path.outliers += 1;
             if path.outliers >= OUTLIERS {
@@ -285,8 +278,9 @@ impl Bank {
         let doubting = self.paths.values().filter(|path| path.outliers >= OUTLIERS / 2).count();
         let alone = 2 * doubting <= self.paths.len();
         let bias = seen.bias.filter(|_| alone && away_s.abs() < record.bound_s);
-        let unknown_rate = if self.good.samples < ESTABLISHED {
-            away_s / (record.at_s - self.good.last_s).max(1.0)
+        let good_s = self.paths.get(&record.source).map_or(record.at_s, |path| path.last_good_s);
+        let unknown_rate = if self.good < ESTABLISHED && bias.is_none() && record.at_s > good_s {
+            away_s / (record.at_s - good_s)
         } else {
             0.0
         };
@@ -311,6 +305,11 @@ impl Bank {
             slope: (1.0 + state.rate) / rate - 1.0,
             slope_deviation: state.rate_variance.sqrt() / rate,
         })
+    }
+
+    /// What the deviations of estimates are to be multiplied by to bound an error.
+    pub(crate) fn caution(&self) -> f64 {
+        caution(self.good)
     }
 
     /// Seconds after which it is worth to ask a source again that answers a share `reach` of requests: as

@@ -13,6 +13,9 @@ const OUTLIER: f64 = 1e-3;
 /// Growth of the variance of a bias, s^2 a second: paths change.
 const BIAS_WALK: f64 = 1e-16;
 
+/// Deviations of the time from a sample beyond which its delay may bound it.
+const ANCHOR_DEVIATIONS: f64 = 3.0;
+
 /// What a sample says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Observation {
@@ -130,6 +133,23 @@ impl Model {
     /// Takes an observation at the time that the state is of.
     pub(super) fn update(&mut self, seen: &Observation) -> Updated {
         self.admit_bias(seen);
+        self.anchor(seen);
+        self.take(seen)
+    }
+
+    /// A bias is at most half of the delay. Where that says something new of the time, it is taken into
+    /// account: else biases and the time could run off together.
+    fn anchor(&mut self, seen: &Observation) {
+        let bound_s = seen.delay_s / 2.0;
+        let (away_s, variance) =
+            ((seen.offset_s - self.state.mean[0]).abs(), self.state.covariance[0][0]);
+        if seen.bias.is_some() && away_s + ANCHOR_DEVIATIONS * variance.sqrt() > bound_s {
+            let half_width_s = bound_s + seen.softness_s;
+            self.take(&Observation { bias: None, half_width_s, tilt: 0.0, ..*seen });
+        }
+    }
+
+    fn take(&mut self, seen: &Observation) -> Updated {
         let expected = self.state.expected(seen);
         let variance = expected.variance + seen.softness_s.powi(2);
         let (ln_density, posterior) = posterior(expected.mean, variance, seen);

@@ -31,6 +31,8 @@ pub(super) struct Path {
     tilt: Tilt,
     /// Outliers in a row.
     pub(super) outliers: u32,
+    /// When the last sample was made that was none, on the raw clock.
+    pub(super) last_good_s: f64,
     /// Samples in a row with which the source was a falseticker.
     pub(super) rejections: u32,
 }
@@ -47,6 +49,7 @@ impl Path {
             samples: 0,
             tilt: Tilt::default(),
             outliers: 0,
+            last_good_s: f64::INFINITY,
             rejections: 0,
         }
     }

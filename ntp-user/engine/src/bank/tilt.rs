@@ -4,7 +4,7 @@
 /// Samples that the means remember.
 const MEMORY: f64 = 60.0;
 /// Samples that waited longer than this many scales tell of spikes, not of the usual way.
-const MOST_SCALES: f64 = 12.0;
+pub(super) const MOST_SCALES: f64 = 12.0;
 /// Least weight of the means.
 const FEWEST: f64 = 6.0;
 /// Samples of a symmetric path that are added before the means are compared.

@@ -8,13 +8,17 @@ use ntp_common::wire::LeapIndicator;
 use rand::Rng;
 
 use super::{Engine, WAIT_S, first_delay_s};
-use crate::estimate::{Estimate, MAX_CLOCK_ERROR};
+use crate::discipline::UNKNOWN_DEVIATION;
+use crate::estimate::{Estimate, KnownFrequency, MAX_CLOCK_ERROR};
 use crate::reference::Upstream;
 use crate::report::SourceState;
 use crate::seams::{Action, ClockStatus, Now, SourceId};
 use crate::seconds;
 use crate::select::{Candidate, Failure, Rules, select};
 use crate::source::Source;
+
+/// Bounds of the last sample that an estimate may be off from it: its own, and the truth's.
+const TOLERANCE: f64 = 2.0;
 
 impl<R: Rng> Engine<R> {
     /// Selects anew: sources may have come, gone or drifted apart.
@@ -80,7 +84,7 @@ impl<R: Rng> Engine<R> {
     /// Corrects the clock when there is something to follow again.
     pub(super) fn follow(&mut self, now: &Now, actions: &mut Vec<Action>) {
         if let (Some(id), None) = (self.selected(), self.reference.upstream()) {
-            self.learn(id);
+            self.learn(id, now);
             self.update_clock(id, now, actions);
         }
     }
@@ -105,14 +109,35 @@ impl<R: Rng> Engine<R> {
 
     /// Learns from what was measured of the sources that are right, and asks the one that was measured last
     /// as often as is worth it.
-    pub(super) fn learn(&mut self, id: SourceId) {
+    pub(super) fn learn(&mut self, id: SourceId, now: &Now) {
         if let Ok(chosen) = &self.selection.chosen {
             self.bank.take(chosen);
         }
+        self.restrain(id, now);
         self.bank.judged(id, self.state_of(id) == SourceState::Falseticker);
         if let Some(source) = self.sources.get_mut(&id) {
             let interval_s = self.bank.interval_s(id, source.answered_share());
             source.pace(interval_s, &mut self.rng);
+        }
+    }
+
+    /// Whatever the estimator makes of the samples: an estimate that the selected source's own samples and
+    /// the last one's bounds refute is given up, and the last sample taken for it.
+    fn restrain(&mut self, id: SourceId, now: &Now) {
+        let followed = self.selected() == Some(id);
+        let last = self.sources.get(&id).and_then(|source| source.series().last()).copied();
+        let (Some(last), Some(estimate)) = (last, self.bank.estimate(now.time)) else { return };
+        let away_s = (estimate.offset_s - last.offset_s).abs();
+        let age_s = seconds::of(now.time.since(last.time)).abs();
+        let bound_s = last.distance_s() + MAX_CLOCK_ERROR * age_s;
+        if followed && away_s > TOLERANCE * bound_s + estimate.offset_deviation_s {
+            tracing::debug!(away_s, bound_s, "estimate is out of bounds");
+            self.bank.restart(KnownFrequency {
+                deviation: UNKNOWN_DEVIATION,
+                ..self.discipline.known_frequency(now.time)
+            });
+            self.bank.measured(id, &last, false);
+            self.bank.take(&[id]);
         }
     }
 
@@ -126,7 +151,7 @@ impl<R: Rng> Engine<R> {
     ) {
         let orders = self.discipline.update(estimate, now.time, interval_s);
         self.reference.update(Upstream {
-            dispersion_rate: MAX_CLOCK_ERROR + self.discipline.skew(),
+            dispersion_rate: MAX_CLOCK_ERROR + self.bank.caution() * self.discipline.skew(),
             ..upstream
         });
         self.updates.interval_s =
@@ -249,7 +274,7 @@ fn upstream(
         stratum: source.series().last()?.stratum,
         leap,
         root_delay_s: bounds.root_delay_s,
-        root_dispersion_s: bounds.root_dispersion_s + estimate.offset_deviation_s,
+        root_dispersion_s: bounds.root_dispersion_s + (estimate.offset_s - bounds.offset_s).abs(),
         dispersion_rate: MAX_CLOCK_ERROR,
         updated: now.time + seconds::duration(estimate.offset_s),
         at: now.mono,
