@@ -112,7 +112,8 @@ impl Discipline {
     /// clock runs by itself and a bound of that, seconds a second. Gives the correction to be set.
     pub(crate) fn start(&mut self, in_force: f64, stored: Option<(f64, f64)>) -> f64 {
         self.in_force = in_force;
-        self.base = in_force.clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
+        // More than any oscillator needs was left behind by a slew that was cut off.
+        self.base = if in_force.abs() > UNKNOWN_DEVIATION { 0.0 } else { in_force };
         if let Some((error, skew)) = stored {
             self.base = (1.0 / (1.0 + error) - 1.0).clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
             self.deviation = (skew / SKEW_DEVIATIONS).clamp(STORED_DEVIATION, UNKNOWN_DEVIATION);

@@ -64,6 +64,8 @@ pub struct Engine<R> {
     wait_until: MonoNs,
     publish_at: MonoNs,
     snapshot_life_ns: u64,
+    /// What was still to be slewed when the kernel was told of its clock last.
+    stated_remaining_s: f64,
     drift_saved: MonoNs,
     updates: UpdateTimes,
 }
@@ -99,6 +101,7 @@ impl<R: Rng> Engine<R> {
             wait_until: seconds::after(now.mono, WAIT_S),
             publish_at: now.mono,
             snapshot_life_ns: publish::LIFE_NS,
+            stated_remaining_s: 0.0,
             drift_saved: now.mono,
             updates: UpdateTimes::default(),
             config,

@@ -153,6 +153,35 @@ fn clock_follows_a_sudden_change_of_its_frequency() {
 }
 
 #[test]
+fn frequency_that_jumps_by_as_much_as_a_kernel_slews_is_learnt() {
+    for jump in [-5e-4, 5e-4] {
+        for seed in SEEDS {
+            let mut world = world("makestep 1 3\n", clock(0.01), servers(1), seed);
+            world.run(2000.0);
+            world.machine_mut().clock.disturb(jump);
+            world.run(4000.0);
+            let error_s = largest_error_s(&world.run(3000.0));
+            assert!(error_s < 1e-3, "{jump} {seed}: {error_s}");
+        }
+    }
+}
+
+#[test]
+fn kernel_is_told_how_far_its_clock_is_off_while_it_is_slewed() {
+    for seed in SEEDS {
+        let mut world = world("maxslewrate 500\nrtcsync\n", clock(0.1), servers(1), seed);
+        world.run(60.0);
+        let off_s = world.machine().clock.ahead_s().abs();
+        let stated = world.machine().status.expect("a status").maximum_error_s;
+        assert!(off_s > 0.01, "{seed}: slewed already");
+        assert!(stated >= off_s, "{seed}: {off_s} off, {stated} stated");
+        world.run(2000.0);
+        let stated = world.machine().status.expect("a status").maximum_error_s;
+        assert!(stated < 0.01, "{seed}: still {stated}");
+    }
+}
+
+#[test]
 fn half_of_the_asymmetry_of_a_path_is_all_that_a_server_can_be_wrong_by() {
     for seed in SEEDS {
         let (there, back) = (Delay::queued(1e-3, 1e-4), Delay::queued(5e-3, 1e-4));

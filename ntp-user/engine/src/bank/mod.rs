@@ -36,6 +36,8 @@ const UNLIKELY: f64 = 0.1;
 const LIKELY: f64 = 0.5;
 /// Good samples after which the frequency is known by measurement.
 const ESTABLISHED: usize = 8;
+/// How many times as long as it went astray the clock must have been right before, or its rate is in doubt.
+const DOUBTED_AGAIN: f64 = 16.0;
 /// Deviations by which a sample that can't be explained says that the clock goes its own way.
 const SURPRISING: f64 = 4.0;
 /// Falsetickers are asked as rarely as possible from this many samples on.
@@ -58,6 +60,8 @@ pub(crate) struct Bank {
     good: usize,
     /// Since when the clock has been as was expected, on the raw clock.
     calm_since_s: f64,
+    /// When the time was last in doubt, on the raw clock.
+    doubted_s: f64,
 }
 
 impl Bank {
@@ -79,6 +83,7 @@ impl Bank {
             window: None,
             good: 0,
             calm_since_s: 0.0,
+            doubted_s: f64::NEG_INFINITY,
         }
     }
 
@@ -279,11 +284,18 @@ impl Bank {
         let alone = 2 * doubting <= self.paths.len();
         let bias = seen.bias.filter(|_| alone && away_s.abs() < record.bound_s);
         let good_s = self.paths.get(&record.source).map_or(record.at_s, |path| path.last_good_s);
-        let unknown_rate = if self.good < ESTABLISHED && bias.is_none() && record.at_s > good_s {
-            away_s / (record.at_s - good_s)
+        // A clock that goes astray once may have been stepped; one that soon does again runs at another rate.
+        let astray_s = record.at_s - good_s;
+        let again = record.at_s - self.doubted_s < DOUBTED_AGAIN * astray_s;
+        let unknown_rate = if (self.good < ESTABLISHED || again) && bias.is_none() && astray_s > 0.0
+        {
+            away_s / astray_s
         } else {
             0.0
         };
+        if bias.is_none() {
+            self.doubted_s = record.at_s;
+        }
         window.doubt(bias, away_s, unknown_rate);
         for path in self.paths.values_mut() {
             if bias.is_none() {

@@ -211,14 +211,17 @@ impl<R: Rng> Engine<R> {
         actions.push(Action::SetFrequency(base));
     }
 
-    pub(super) fn set_status(&self, now: &Now, actions: &mut Vec<Action>) {
+    /// Tells the kernel of its clock, which is off by what is still to be slewed; what is served is not.
+    pub(super) fn set_status(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        let remaining_s = self.discipline.remaining_s(now.time).abs();
+        self.stated_remaining_s = remaining_s;
         let upstream = self.reference.upstream();
         let served = self.served(now);
-        let maximum_error_s = served.root_delay_s / 2.0 + served.root_dispersion_s;
+        let maximum_error_s = served.root_delay_s / 2.0 + served.root_dispersion_s + remaining_s;
         actions.push(Action::SetStatus(ClockStatus {
             leap: upstream.map_or(LeapIndicator::Unsynchronised, |upstream| upstream.leap),
             sync_rtc: self.config.rtcsync && upstream.is_some(),
-            estimated_error_s: served.root_dispersion_s,
+            estimated_error_s: served.root_dispersion_s.max(remaining_s),
             maximum_error_s,
         }));
     }

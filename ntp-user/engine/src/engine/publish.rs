@@ -24,6 +24,9 @@ impl<R: Rng> Engine<R> {
     pub(super) fn publish(&mut self, now: &Now, actions: &mut Vec<Action>) {
         self.publish_at = now.mono.after(INTERVAL_NS);
         actions.push(Action::Publish(self.snapshot(now)));
+        if self.stated_remaining_s > 0.0 {
+            self.set_status(now, actions);
+        }
     }
 
     /// Lets the snapshots from now on live for `life`: the last one outlives the engine.
