@@ -13,6 +13,7 @@ fn main() {
     println!("cargo::rerun-if-changed={}", object.display());
     if !object.exists() {
         assert!(named.is_none(), "NTP_XDP_OBJECT: {} does not exist", object.display());
+        println!("cargo::warning=XDP is not built in: `cargo xtask build-ebpf` makes the object");
         return;
     }
     let out_dir = env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();
