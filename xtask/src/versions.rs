@@ -1,6 +1,6 @@
 //! Every version that the set-up pins, and the packages that it asks Debian for.
 
-/// The linker of the eBPF object, from crates.io.
+/// The linker of the eBPF object, built by `cargo install`.
 pub(crate) const BPF_LINKER: &str = "0.13.0";
 
 /// The major version of LLVM that the compiler, the linker and its packages must share: bitcode of a newer
