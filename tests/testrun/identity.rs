@@ -33,7 +33,8 @@ pub(crate) fn corpus() -> Result<()> {
     let mut server = Server::load()?;
     server.page.publish(&frozen());
     let cases = corpus::cases();
-    ensure!(cases.len() >= CASES, "{} cases", cases.len());
+    println!("{} cases", cases.len());
+    ensure!(cases.len() >= CASES, "too few cases");
     for case in &cases {
         let before = server.counters()?;
         let outcome = server.run(&case.frame)?;
