@@ -340,6 +340,24 @@ mod tests {
     }
 
     #[test]
+    fn correction_that_was_left_behind_is_kept_only_if_an_oscillator_may_need_it() {
+        let cases = [
+            (0.0, 0.0),
+            (4e-4, 4e-4),
+            (-5e-4, -5e-4),
+            // 10,050 us a tick, and a slew at the default limit that was cut off.
+            (5e-3, 0.0),
+            (-0.083_333, 0.0),
+        ];
+        for (in_force, base) in cases {
+            let mut discipline = discipline(None);
+            assert!((discipline.start(in_force, None) - base).abs() < 1e-12, "{in_force}");
+        }
+        let stored = discipline(None).start(5e-3, Some((20e-6, 1e-6)));
+        assert!((stored + 20e-6).abs() < 1e-9, "what is stored counts more: {stored}");
+    }
+
+    #[test]
     fn slew_ends_at_its_deadline_on_the_base_frequency() {
         let mut discipline = discipline(None);
         let orders = discipline.update(&estimate(0.01, 20e-6), at(0.0).time, 64.0);
