@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 mod bank;
 pub mod conf;
 mod discipline;
