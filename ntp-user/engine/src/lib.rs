@@ -4,6 +4,7 @@
 
 pub mod auth;
 mod bank;
+pub mod candm;
 pub mod conf;
 mod discipline;
 pub mod driver;

@@ -21,7 +21,7 @@ pub enum Host {
 impl Host {
     /// Reads an address or a name. A name is not resolved, but what cannot be one is refused
     /// (`192.0.2.300`, `2001:db8::1:g`, `10.0.0.0/8`).
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         const MAX_NAME_BYTES: usize = 255;
         if let Ok(address) = text.parse() {
             return Some(Self::Address(address));

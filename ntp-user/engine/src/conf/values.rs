@@ -235,7 +235,7 @@ impl OpenCommand {
     ];
 
     /// All, by name.
-    pub(super) const NAMES: &[(&str, Self)] = &[
+    pub(crate) const NAMES: &[(&str, Self)] = &[
         ("activity", Self::Activity),
         ("authdata", Self::Authdata),
         ("clients", Self::Clients),

@@ -1,0 +1,304 @@
+//! Requests: what is asked for.
+
+use super::add_source;
+use super::address::{Address, Targets};
+use super::code::Code;
+use super::octets::Reader;
+use super::status::Status;
+use super::time::UnixTime;
+use crate::conf::{AccessRule, AccessTarget, Local, MakeStep, Source, StepLimit, Verdict};
+
+/// A command with its arguments.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each is named after the command")]
+pub enum Request {
+    // Reports.
+    SourceCount,
+    SourceData(u32),
+    SourceStats(u32),
+    SourceName(Address),
+    SelectData(u32),
+    NtpData(Address),
+    AuthData(Address),
+    Tracking,
+    Activity,
+    Smoothing,
+    ServerStats,
+    RtcReport,
+    ManualList,
+    /// The clients from `first` on, at most `count`, with at least `min_hits` packets; with `reset`, their
+    /// counts begin anew.
+    Clients {
+        first: u32,
+        count: u32,
+        min_hits: u32,
+        reset: bool,
+    },
+    /// Whether an address is allowed.
+    Check(AccessTable, Address),
+    // Sources.
+    Online(Targets),
+    Offline(Targets),
+    OnOffline,
+    /// Measures up to `good` times, with up to `total` requests.
+    Burst {
+        targets: Targets,
+        good: u32,
+        total: u32,
+    },
+    Change(Address, SourceChange),
+    /// The options in `mask` become those in `options`.
+    SelectOptions {
+        address: Address,
+        reference_id: u32,
+        mask: SelectOptions,
+        options: SelectOptions,
+    },
+    Offset {
+        address: Address,
+        reference_id: u32,
+        offset_s: f64,
+    },
+    AddSource(Box<Source>),
+    DeleteSource(Address),
+    Refresh,
+    ReloadSources,
+    ResetSources,
+    Reselect,
+    ReselectDistance(f64),
+    // The clock.
+    MakeStep,
+    ModifyMakeStep(MakeStep),
+    /// ppm.
+    MaxUpdateSkew(f64),
+    /// To be added to the frequency, ppm.
+    DeltaFrequency(f64),
+    /// To be removed from the clock, seconds, positive when the clock is ahead.
+    DeltaOffset(f64),
+    SetTime(UnixTime),
+    Manual(ManualMode),
+    ManualDelete(u32),
+    Local(Option<Local>),
+    /// Whether served time is smoothed from now on; else smoothing begins anew.
+    SmoothTime {
+        activate: bool,
+    },
+    WriteRtc,
+    TrimRtc,
+    // The daemon.
+    Access(AccessTable, AccessRule),
+    Dump,
+    Rekey,
+    CycleLogs,
+    Shutdown,
+}
+
+/// Whose requests a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessTable {
+    /// Those of NTP clients.
+    Ntp,
+    /// Those of chronyc over UDP.
+    Command,
+}
+
+/// One value of a source that is changed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SourceChange {
+    /// Shortest poll interval, log2 seconds.
+    MinPoll(i32),
+    /// Longest poll interval, log2 seconds.
+    MaxPoll(i32),
+    /// Longest round trip, seconds.
+    MaxDelay(f64),
+    /// Longest round trip against the shortest.
+    MaxDelayRatio(f64),
+    /// Longest round trip in deviations.
+    MaxDelayDevRatio(f64),
+    /// Least stratum that is assumed.
+    MinStratum(u32),
+    /// Measurements that polling aims at.
+    PollTarget(u32),
+}
+
+/// What becomes of times given by hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManualMode {
+    /// They are refused.
+    Off,
+    /// They are taken.
+    On,
+    /// Those so far are forgotten.
+    Reset,
+}
+
+/// Options of a source's selection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag for each option")]
+#[expect(missing_docs, reason = "each is named after the option")]
+pub struct SelectOptions {
+    pub noselect: bool,
+    pub prefer: bool,
+    pub trust: bool,
+    pub require: bool,
+}
+
+impl SelectOptions {
+    /// From the flags of a request.
+    pub(super) const fn from_flags(flags: u32) -> Self {
+        Self {
+            prefer: flags & 0x8 != 0,
+            noselect: flags & 0x10 != 0,
+            trust: flags & 0x20 != 0,
+            require: flags & 0x40 != 0,
+        }
+    }
+
+    /// As a report has them.
+    pub(super) fn report_bits(self) -> u16 {
+        u16::from(self.noselect)
+            | u16::from(self.prefer) << 1
+            | u16::from(self.trust) << 2
+            | u16::from(self.require) << 3
+    }
+}
+
+/// Reads the body of a request. It is as long as the command takes.
+#[expect(clippy::too_many_lines, reason = "a line or two for each command")]
+pub(super) fn read(code: Code, mut from: Reader<'_>) -> Result<Request, Status> {
+    Ok(match code {
+        Code::SourceCount => Request::SourceCount,
+        Code::SourceData => Request::SourceData(from.u32()),
+        Code::SourceStats => Request::SourceStats(from.u32()),
+        Code::SourceName => Request::SourceName(from.address()),
+        Code::SelectData => Request::SelectData(from.u32()),
+        Code::NtpData => Request::NtpData(from.address()),
+        Code::AuthData => Request::AuthData(from.address()),
+        Code::Tracking => Request::Tracking,
+        Code::Activity => Request::Activity,
+        Code::Smoothing => Request::Smoothing,
+        Code::ServerStats => Request::ServerStats,
+        Code::RtcReport => Request::RtcReport,
+        Code::ManualList => Request::ManualList,
+        Code::Clients => {
+            let (first, count, min_hits) = (from.u32(), from.u32(), from.u32());
+            Request::Clients { first, count, min_hits, reset: from.u32() != 0 }
+        }
+        Code::Accheck => Request::Check(AccessTable::Ntp, from.address()),
+        Code::CmdAccheck => Request::Check(AccessTable::Command, from.address()),
+        Code::Online => Request::Online(from.targets()),
+        Code::Offline => Request::Offline(from.targets()),
+        Code::OnOffline => Request::OnOffline,
+        Code::Burst => {
+            let targets = from.targets();
+            Request::Burst { targets, good: from.u32(), total: from.u32() }
+        }
+        Code::MinPoll => Request::Change(from.address(), SourceChange::MinPoll(from.i32())),
+        Code::MaxPoll => Request::Change(from.address(), SourceChange::MaxPoll(from.i32())),
+        Code::MaxDelay => Request::Change(from.address(), SourceChange::MaxDelay(from.float())),
+        Code::MaxDelayRatio => {
+            Request::Change(from.address(), SourceChange::MaxDelayRatio(from.float()))
+        }
+        Code::MaxDelayDevRatio => {
+            Request::Change(from.address(), SourceChange::MaxDelayDevRatio(from.float()))
+        }
+        Code::MinStratum => Request::Change(from.address(), SourceChange::MinStratum(from.u32())),
+        Code::PollTarget => Request::Change(from.address(), SourceChange::PollTarget(from.u32())),
+        Code::SelectOptions => {
+            let (address, reference_id) = (from.address(), from.u32());
+            let [mask, options] = [from.u32(), from.u32()].map(SelectOptions::from_flags);
+            Request::SelectOptions { address, reference_id, mask, options }
+        }
+        Code::Offset => {
+            let (address, reference_id) = (from.address(), from.u32());
+            Request::Offset { address, reference_id, offset_s: from.float() }
+        }
+        Code::AddSource => Request::AddSource(Box::new(add_source::read(&mut from)?)),
+        Code::DeleteSource => Request::DeleteSource(from.address()),
+        Code::Refresh => Request::Refresh,
+        Code::ReloadSources => Request::ReloadSources,
+        Code::ResetSources => Request::ResetSources,
+        Code::Reselect => Request::Reselect,
+        Code::ReselectDistance => Request::ReselectDistance(from.float()),
+        Code::MakeStep => Request::MakeStep,
+        Code::ModifyMakeStep => {
+            let limit = u32::try_from(from.i32());
+            let limit = limit.map_or(StepLimit::Unlimited, StepLimit::Updates);
+            Request::ModifyMakeStep(MakeStep { threshold_s: from.float(), limit })
+        }
+        Code::MaxUpdateSkew => Request::MaxUpdateSkew(from.float()),
+        Code::DeltaFrequency => Request::DeltaFrequency(from.float()),
+        Code::DeltaOffset => Request::DeltaOffset(from.float()),
+        Code::SetTime => Request::SetTime(from.time()),
+        Code::Manual => Request::Manual(manual_mode(&mut from)?),
+        Code::ManualDelete => Request::ManualDelete(from.u32()),
+        Code::Local => Request::Local(local(&mut from, true)),
+        Code::LocalBefore44 => Request::Local(local(&mut from, false)),
+        Code::SmoothTime => Request::SmoothTime { activate: smooths(&mut from)? },
+        Code::WriteRtc => Request::WriteRtc,
+        Code::TrimRtc => Request::TrimRtc,
+        Code::Allow => access(AccessTable::Ntp, Verdict::Allow, false, &mut from)?,
+        Code::AllowAll => access(AccessTable::Ntp, Verdict::Allow, true, &mut from)?,
+        Code::Deny => access(AccessTable::Ntp, Verdict::Deny, false, &mut from)?,
+        Code::DenyAll => access(AccessTable::Ntp, Verdict::Deny, true, &mut from)?,
+        Code::CmdAllow => access(AccessTable::Command, Verdict::Allow, false, &mut from)?,
+        Code::CmdAllowAll => access(AccessTable::Command, Verdict::Allow, true, &mut from)?,
+        Code::CmdDeny => access(AccessTable::Command, Verdict::Deny, false, &mut from)?,
+        Code::CmdDenyAll => access(AccessTable::Command, Verdict::Deny, true, &mut from)?,
+        Code::Dump => Request::Dump,
+        Code::Rekey => Request::Rekey,
+        Code::CycleLogs => Request::CycleLogs,
+        Code::Shutdown => Request::Shutdown,
+    })
+}
+
+fn manual_mode(from: &mut Reader<'_>) -> Result<ManualMode, Status> {
+    match from.u32() {
+        0 => Ok(ManualMode::Off),
+        1 => Ok(ManualMode::On),
+        2 => Ok(ManualMode::Reset),
+        _ => Err(Status::Invalid),
+    }
+}
+
+fn smooths(from: &mut Reader<'_>) -> Result<bool, Status> {
+    match from.u32() {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Status::Invalid),
+    }
+}
+
+fn local(from: &mut Reader<'_>, has_conditions: bool) -> Option<Local> {
+    /// What `local orphan` waits for without being told, seconds.
+    const ORPHAN_WAIT_S: f64 = 300.0;
+    let is_on = from.u32() != 0;
+    let stratum = u8::try_from(from.i32().clamp(1, 15)).unwrap_or_default();
+    let (distance_s, orphan) = (from.float(), from.u32() != 0);
+    let conditions = if has_conditions {
+        [from.float(), from.float(), from.float()]
+    } else {
+        [0.0, 0.0, if orphan { ORPHAN_WAIT_S } else { 0.0 }]
+    };
+    let [activate_s, waitsynced_s, waitunsynced_s] = conditions;
+    is_on.then_some(Local { stratum, orphan, distance_s, activate_s, waitsynced_s, waitunsynced_s })
+}
+
+fn access(
+    table: AccessTable,
+    verdict: Verdict,
+    all: bool,
+    from: &mut Reader<'_>,
+) -> Result<Request, Status> {
+    let (address, bits) = (from.address(), from.u32());
+    let target = match address {
+        Address::Ip(address) => {
+            let bits = u8::try_from(bits).map_err(|_| Status::BadSubnet)?;
+            let network = ipnet::IpNet::new(address, bits).map_err(|_| Status::BadSubnet)?;
+            AccessTarget::Network(network.trunc())
+        }
+        Address::Unspecified if bits == 0 => AccessTarget::Everyone,
+        Address::Unspecified | Address::Id(_) => return Err(Status::BadSubnet),
+    };
+    Ok(Request::Access(table, AccessRule { verdict, all, target }))
+}
