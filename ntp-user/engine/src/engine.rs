@@ -6,6 +6,7 @@
 
 mod clock;
 mod lookup;
+mod monotone;
 mod publish;
 mod reports;
 
@@ -25,6 +26,7 @@ use crate::seconds;
 use crate::select::{Failure, Selection};
 use crate::settings::EngineConfig;
 use crate::source::{Received, Source};
+use monotone::Monotone;
 
 /// Most seconds by which first requests are put off, so that not all leave at once.
 const FIRST_REQUEST_S: f64 = 0.2;
@@ -63,6 +65,7 @@ pub struct Engine<R> {
     /// Until then sources are waited for.
     wait_until: MonoNs,
     publish_at: MonoNs,
+    monotone: Monotone,
     snapshot_life_ns: u64,
     /// What was still to be slewed when the kernel was told of its clock last.
     stated_remaining_s: f64,
@@ -100,6 +103,7 @@ impl<R: Rng> Engine<R> {
             reference: Reference::new(config.local, now.mono),
             wait_until: seconds::after(now.mono, WAIT_S),
             publish_at: now.mono,
+            monotone: Monotone::default(),
             snapshot_life_ns: publish::LIFE_NS,
             stated_remaining_s: 0.0,
             drift_saved: now.mono,
@@ -163,7 +167,7 @@ impl<R: Rng> Engine<R> {
         actions.push(Action::SetFrequency(self.discipline.forget_slew()));
         match hold {
             Some(hold) => self.outlive(hold),
-            None => actions.push(Action::Invalidate),
+            None => self.withdraw(&mut actions),
         }
         actions
     }

@@ -212,14 +212,15 @@ impl Series {
         })
     }
 
-    /// The bounds of the error at `time`: those of the sample whose bound is the least by then.
+    /// The bounds of the error at `time`: those of the sample whose bound is the least by then, and its offset, which
+    /// has grown since as the line does: by milliseconds where the clock is slewed.
     pub(crate) fn bounds(&self, time: NtpTimestamp) -> Option<Bounds> {
         let line = self.line?;
         let skew = SKEW_DEVIATIONS * caution(self.len()) * line.slope_deviation;
         let rate = MAX_CLOCK_ERROR + skew;
         let bounds = |sample: &Sample| Bounds {
             root_delay_s: sample.root_delay_s + sample.delay_s,
-            offset_s: sample.offset_s,
+            offset_s: sample.offset_s + line.slope * seconds::of(time.since(sample.time)),
             root_dispersion_s: sample.root_dispersion_s
                 + sample.dispersion_s
                 + rate * seconds::of(time.since(sample.time)).max(0.0),

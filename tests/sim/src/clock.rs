@@ -11,10 +11,16 @@ use crate::units::{START, duration};
 
 /// The monotonic clock at the start, seconds.
 const BOOT_S: f64 = 50.0;
-/// Largest correction of the frequency: ticks of 9,000 to 11,000 us.
-const MOST_CORRECTION: f64 = 0.1;
-/// Resolution of the correction: 2^-16 ppm.
-const RESOLUTION: f64 = 1e-6 / 65_536.0;
+/// Microseconds in a tick at the nominal rate, and by how much the kernel lets that be changed.
+const NOMINAL_TICK_US: i32 = 10_000;
+const MOST_TICKS: i32 = 1_000;
+/// What a microsecond of a tick changes, seconds a second.
+const TICK: f64 = 1e-4;
+/// Unit of the kernel's frequency, 2^-16 ppm, and the largest frequency, 500 ppm.
+const UNIT: f64 = 1e-6 / 65_536.0;
+const MOST_UNITS: i32 = 500 << 16;
+/// Time constants that flicker noise is made of, seconds.
+const FLICKER_S: [f64; 5] = [10.0, 1e2, 1e3, 1e4, 1e5];
 
 /// What the clock does by itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,13 +33,43 @@ pub struct Oscillator {
     pub temperature: f64,
     /// Period of the sine, seconds.
     pub period_s: f64,
+    /// Standard deviation of flicker noise that is added, in each decade of time from ten seconds to a day.
+    pub flicker: f64,
+    /// Changes that come once.
+    pub shifts: Vec<Shift>,
     /// What the clock is ahead of true time at the start, seconds.
     pub ahead_s: f64,
 }
 
+/// A change of the frequency: a jump, or that of a machine that becomes warmer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shift {
+    /// When it begins, seconds since the start.
+    pub at_s: f64,
+    /// By how much the frequency changes in the end, seconds a second.
+    pub by: f64,
+    /// Time in which 63 % of that are there, seconds, above 0.
+    pub time_constant_s: f64,
+}
+
+impl Shift {
+    /// What it comes to at `now_s`.
+    fn by(&self, now_s: f64) -> f64 {
+        self.by * (1.0 - (-(now_s - self.at_s).max(0.0) / self.time_constant_s).exp())
+    }
+}
+
 impl Default for Oscillator {
     fn default() -> Self {
-        Self { frequency: 1e-4, wander: 1e-9, temperature: 0.0, period_s: 1.0, ahead_s: 0.1 }
+        Self {
+            frequency: 1e-4,
+            wander: 1e-9,
+            temperature: 0.0,
+            period_s: 1.0,
+            flicker: 0.0,
+            shifts: Vec::new(),
+            ahead_s: 0.1,
+        }
     }
 }
 
@@ -43,6 +79,8 @@ pub struct KernelClock {
     oscillator: Oscillator,
     /// Sum of the random walk's steps.
     walked: f64,
+    /// The parts of the flicker noise.
+    flickers: [f64; FLICKER_S.len()],
     /// Error of the frequency in this second.
     error: f64,
     chance: Chance,
@@ -58,11 +96,23 @@ impl KernelClock {
     /// A clock at the start of `seed`'s simulation.
     #[must_use]
     pub fn new(oscillator: Oscillator, seed: u64) -> Self {
+        Self::starting(START, oscillator, seed)
+    }
+
+    /// A clock where the simulation starts at another time.
+    #[must_use]
+    pub fn starting(start: NtpTimestamp, oscillator: Oscillator, seed: u64) -> Self {
+        let mut chance = Chance::new(seed, 1);
+        let mut flickers = [0.0; FLICKER_S.len()];
+        if oscillator.flicker > 0.0 {
+            flickers = flickers.map(|_: f64| oscillator.flicker * chance.normal());
+        }
         Self {
             walked: 0.0,
+            flickers,
             error: oscillator.frequency,
-            chance: Chance::new(seed, 1),
-            start: START,
+            chance,
+            start,
             now_s: 0.0,
             mono_s: BOOT_S,
             ahead_s: oscillator.ahead_s,
@@ -74,9 +124,25 @@ impl KernelClock {
     /// Begins another second: the frequency wanders. `second` is the number of it.
     pub fn begin_second(&mut self, second: f64) {
         self.walked += self.oscillator.wander * self.chance.normal();
+        self.flicker();
         let phase = TAU * second / self.oscillator.period_s;
-        self.error =
-            self.oscillator.frequency + self.walked + self.oscillator.temperature * phase.sin();
+        self.error = self.oscillator.frequency
+            + self.walked
+            + self.flickers.iter().sum::<f64>()
+            + self.oscillator.shifts.iter().map(|shift| shift.by(second)).sum::<f64>()
+            + self.oscillator.temperature * phase.sin();
+    }
+
+    /// Flicker noise as a sum of noises that forget after times a decade apart.
+    fn flicker(&mut self) {
+        if self.oscillator.flicker <= 0.0 {
+            return;
+        }
+        for (flicker, time_s) in self.flickers.iter_mut().zip(FLICKER_S) {
+            let kept = (-1.0 / time_s).exp();
+            let new = self.oscillator.flicker * (1.0 - kept * kept).sqrt();
+            *flicker = kept * *flicker + new * self.chance.normal();
+        }
     }
 
     /// Lets true time go on to `until_s`, seconds since the start.
@@ -138,10 +204,24 @@ impl KernelClock {
         self.ahead_s += by_s;
     }
 
-    /// Corrects the frequency as nearly as the kernel can, and gives what it came to.
+    /// Sets the kernel's two variables of the frequency, as far as it lets them be: microseconds in a tick, 9,000 to
+    /// 11,000, and units of 2^-16 ppm, at most 500 ppm.
+    pub fn adjtimex(&mut self, tick_us: i32, units: i32) {
+        let ticks = (tick_us - NOMINAL_TICK_US).clamp(-MOST_TICKS, MOST_TICKS);
+        let units = units.clamp(-MOST_UNITS, MOST_UNITS);
+        self.correction = f64::from(ticks) * TICK + f64::from(units) * UNIT;
+    }
+
+    /// Corrects the frequency as nearly as the kernel can, and gives what it came to. The tick stays alone as long as
+    /// the frequency suffices.
+    #[expect(clippy::cast_possible_truncation, reason = "the casts saturate, as the kernel does")]
     pub fn correct(&mut self, correction: f64) -> f64 {
-        let correction = correction.clamp(-MOST_CORRECTION, MOST_CORRECTION);
-        self.correction = (correction / RESOLUTION).round() * RESOLUTION;
+        let most = f64::from(MOST_TICKS) * TICK;
+        let correction = correction.clamp(-most, most);
+        let small = correction.abs() <= f64::from(MOST_UNITS) * UNIT;
+        let ticks = if small { 0.0 } else { (correction / TICK).round() };
+        let units = ((correction - ticks * TICK) / UNIT).round();
+        self.adjtimex(NOMINAL_TICK_US + ticks as i32, units as i32);
         self.correction
     }
 
@@ -171,7 +251,36 @@ mod tests {
         clock.correct(1.0 / 1.0001 - 1.0);
         clock.advance_to(2000.0);
         assert!((clock.ahead_s() - 0.1).abs() < 1e-8, "{}", clock.ahead_s());
-        assert!((clock.correct(0.5) - 0.1).abs() < 1e-12, "out of the kernel's range");
+    }
+
+    #[test]
+    fn kernel_takes_frequencies_within_its_range_to_its_resolution() {
+        let mut clock = KernelClock::new(Oscillator::default(), 1);
+        for wanted in [0.0, 1e-6, -4.999e-4, 5.004e-4, 0.083_333, -0.1] {
+            let error = clock.correct(wanted) - wanted;
+            assert!(error.abs() <= UNIT / 2.0 + 1e-15, "{wanted}: {error}");
+        }
+        assert!((clock.correct(0.5) - 0.1).abs() < 1e-12, "beyond the range of ticks");
+        clock.adjtimex(10_000, 600 << 16);
+        assert!((clock.correction() - 5e-4).abs() < 1e-15, "beyond the range of frequencies");
+    }
+
+    #[test]
+    fn flicker_and_shifts_change_the_frequency_as_much_as_they_say() {
+        let shifts = vec![Shift { at_s: 100.0, by: 1e-6, time_constant_s: 50.0 }];
+        let quiet = Oscillator { frequency: 0.0, wander: 0.0, ..Oscillator::default() };
+        let mut clock = KernelClock::new(Oscillator { shifts, ..quiet.clone() }, 1);
+        for (second, expected) in [(99.0, 0.0), (150.0, 0.632e-6), (900.0, 1e-6)] {
+            clock.begin_second(second);
+            assert!((clock.rate_error() - expected).abs() < 1e-9, "{second}");
+        }
+        let mut clock = KernelClock::new(Oscillator { flicker: 1e-9, ..quiet }, 1);
+        let squares = (0..200_000u32).map(|second| {
+            clock.begin_second(f64::from(second));
+            clock.rate_error().powi(2)
+        });
+        let deviation = (squares.sum::<f64>() / 2e5).sqrt();
+        assert!((1.5e-9..3.5e-9).contains(&deviation), "five decades: {deviation}");
     }
 
     #[test]

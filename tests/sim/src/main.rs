@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use ntp_sim::plot;
 use ntp_sim::scenario::{self, Scenario};
+use ntp_sim::search;
 use ntp_sim::table::{self, Row};
 
 /// Simulates clocks and networks.
@@ -26,6 +27,10 @@ struct Arguments {
     /// Print the comparison with chrony: what is done when no scenario is given
     #[arg(long, conflicts_with = "scenarios")]
     table: bool,
+    /// Look at so many random worlds, from the seed on, for one where served time is further off than it says, or
+    /// goes backward
+    #[arg(long, value_name = "WORLDS", conflicts_with_all = ["scenarios", "table", "json"])]
+    search: Option<u64>,
     /// Draw offset and frequency over time to a file, as SVG
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "sim.svg")]
     plot: Option<PathBuf>,
@@ -33,6 +38,9 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if let Some(worlds) = arguments.search {
+        return look_for_violations(arguments.seed.unwrap_or(1), worlds);
+    }
     let scenarios = chosen(&arguments.scenarios)?;
     if let Some(path) = &arguments.plot {
         let [scenario] = scenarios.as_slice() else { bail!("--plot draws one scenario") };
@@ -44,6 +52,20 @@ fn main() -> Result<()> {
     let rows = rows.map_err(anyhow::Error::msg)?;
     print!("{}", if arguments.json { table::json(&rows) } else { table::text(&rows) });
     Ok(())
+}
+
+fn look_for_violations(first: u64, worlds: u64) -> Result<()> {
+    let findings = search::search(first, worlds).map_err(anyhow::Error::msg)?;
+    for violation in &findings.violations {
+        println!("seed {} at {:.0} s: {}", violation.seed, violation.at_s, violation.what);
+    }
+    println!(
+        "{worlds} worlds, {:.0} hours simulated, {:.0} % of them served; {} violations",
+        findings.simulated_s / 3600.0,
+        100.0 * findings.served_s / findings.simulated_s,
+        findings.violations.len()
+    );
+    if findings.violations.is_empty() { Ok(()) } else { bail!("what must hold did not") }
 }
 
 fn chosen(names: &[String]) -> Result<Vec<Scenario>> {

@@ -77,7 +77,7 @@ impl Transport for Seam {
 
 impl RefMap for Seam {
     fn publish(&mut self, snapshot: &RefSnapshot) {
-        self.0.borrow_mut().snapshot = *snapshot;
+        self.0.borrow_mut().publish(snapshot);
     }
 
     fn invalidate(&mut self) {

@@ -33,6 +33,26 @@ pub struct Server {
     pub kiss: Option<[u8; 4]>,
     /// Whether nothing comes through.
     pub silent: bool,
+    /// When nothing comes through either.
+    pub outage: Option<Outage>,
+}
+
+/// A part of every period.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outage {
+    /// The period, seconds of true time.
+    pub period_s: f64,
+    /// Where in the period it begins, seconds.
+    pub from_s: f64,
+    /// Where it ends, seconds; after its beginning and within the period.
+    pub to_s: f64,
+}
+
+impl Outage {
+    /// Whether it is out at `now_s`, seconds since the start.
+    fn holds_at(&self, now_s: f64) -> bool {
+        (self.from_s..self.to_s).contains(&(now_s % self.period_s))
+    }
 }
 
 impl Server {
@@ -50,6 +70,7 @@ impl Server {
             leap: LeapIndicator::Normal,
             kiss: None,
             silent: false,
+            outage: None,
         }
     }
 
@@ -65,8 +86,9 @@ impl Server {
         let again_s = self.back.draw(clock.now_s(), chance);
         let lost = chance.happens(self.loss);
         let duplicated = chance.happens(self.duplicated);
+        let out = self.outage.is_some_and(|outage| outage.holds_at(clock.now_s()));
         let mut arrivals_s = Vec::new();
-        if !lost && !self.silent {
+        if !(lost || out || self.silent) {
             arrivals_s.push(there_s + back_s);
             if duplicated {
                 arrivals_s.push(there_s + again_s);

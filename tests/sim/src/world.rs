@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use ntp_common::snapshot::RefSnapshot;
+use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::HEADER_LEN;
 use ntp_engine::driver::{Driver, Seams};
 use ntp_engine::engine::Drift;
@@ -17,10 +18,13 @@ use crate::clock::{KernelClock, Oscillator};
 use crate::seam::Seam;
 use crate::server::Server;
 use crate::trace::{Moment, Trace};
-use crate::units::seconds;
+use crate::units::{START, seconds};
 
 /// How late timers are, seconds: what a kernel needs to wake a process.
 const LATENESS_S: f64 = 5e-5;
+
+/// What a snapshot's time is rounded by, seconds: served time has not gone back by that.
+const ROUNDING_S: f64 = 2e-9;
 
 /// A reply on its way.
 #[derive(Clone, Debug)]
@@ -44,6 +48,9 @@ pub struct Machine {
     pub steps: Vec<(f64, f64)>,
     /// The snapshot in force.
     pub snapshot: RefSnapshot,
+    /// Times at which a snapshot put served time back against the one before it: when, seconds since the start,
+    /// and by how much, seconds. None of them was withdrawn in between.
+    pub backward: Vec<(f64, f64)>,
     /// What the kernel was told last.
     pub status: Option<ClockStatus>,
     /// The drift file: frequency and skew, ppm.
@@ -70,6 +77,19 @@ impl Machine {
         let served = self.snapshot.time_at(self.clock.read().mono);
         let dispersion_s = f64::from(self.snapshot.dispersion_at(served)) / 65_536.0;
         f64::from(self.snapshot.root_delay().to_bits()) / 131_072.0 + dispersion_s
+    }
+
+    /// Puts a snapshot into force.
+    pub(crate) fn publish(&mut self, snapshot: &RefSnapshot) {
+        let now = self.clock.read().mono;
+        let serves = |snapshot: &RefSnapshot| snapshot.is_valid_at(now) && snapshot.stratum() > 0;
+        if serves(&self.snapshot) && serves(snapshot) {
+            let moved_s = seconds(snapshot.time_at(now).since(self.snapshot.time_at(now)));
+            if moved_s < -ROUNDING_S {
+                self.backward.push((self.clock.now_s(), -moved_s));
+            }
+        }
+        self.snapshot = *snapshot;
     }
 
     fn look(&self) -> Moment {
@@ -99,12 +119,26 @@ impl World {
         servers: Vec<Server>,
         seed: u64,
     ) -> Self {
+        Self::starting(START, config, drift, oscillator, servers, seed)
+    }
+
+    /// Starts the driver where the simulation starts at another time.
+    #[must_use]
+    pub fn starting(
+        start: NtpTimestamp,
+        config: EngineConfig,
+        drift: Option<Drift>,
+        oscillator: Oscillator,
+        servers: Vec<Server>,
+        seed: u64,
+    ) -> Self {
         let machine = Rc::new(RefCell::new(Machine {
-            clock: KernelClock::new(oscillator, seed),
+            clock: KernelClock::starting(start, oscillator, seed),
             servers,
             packets: 0,
             steps: Vec::new(),
             snapshot: RefSnapshot::INVALID,
+            backward: Vec::new(),
             status: None,
             drift: None,
             asked_names: Vec::new(),

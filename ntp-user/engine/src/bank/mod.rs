@@ -156,7 +156,7 @@ impl Bank {
         if first {
             self.begin(&record);
         }
-        self.assign_bias(record.source);
+        self.assign_biases(record.source);
         let seen = self.observation(&record);
         if !first {
             self.notice_surprise(&record, &seen);
@@ -184,9 +184,22 @@ impl Bank {
         self.calm_since_s = record.at_s;
     }
 
-    /// With more than one source, what they differ by for long is estimated with the time.
+    /// With more than one source, what they differ by for long is estimated with the time. A source that was alone
+    /// until now gets a bias with the second one: else the difference would be the time's.
+    fn assign_biases(&mut self, source: SourceId) {
+        if self.paths.len() < 2 {
+            return;
+        }
+        let alone = self.biases.iter().all(Option::is_none);
+        let others = self.window.as_ref().filter(|_| alone).map_or_else(Vec::new, Window::sources);
+        for other in others {
+            self.assign_bias(other);
+        }
+        self.assign_bias(source);
+    }
+
     fn assign_bias(&mut self, source: SourceId) {
-        if self.paths.len() < 2 || self.biases.contains(&Some(source)) {
+        if self.biases.contains(&Some(source)) {
             return;
         }
         let free = self.biases.iter().position(Option::is_none);

@@ -46,6 +46,14 @@ impl Window {
         &self.after
     }
 
+    /// The sources of the samples, each once.
+    pub(super) fn sources(&self) -> Vec<SourceId> {
+        let mut sources: Vec<SourceId> = self.records.iter().map(|record| record.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
+
     /// Takes a sample in its place and filters all again; `observation` tells what a sample says as is known
     /// now. Gives what became of each: of the new one nothing, if it is older than all that are kept.
     pub(super) fn add(

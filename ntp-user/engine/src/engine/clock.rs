@@ -126,11 +126,11 @@ impl<R: Rng> Engine<R> {
     fn restrain(&mut self, id: SourceId, now: &Now) {
         let followed = self.selected() == Some(id);
         let last = self.sources.get(&id).and_then(|source| source.series().last()).copied();
-        let (Some(last), Some(estimate)) = (last, self.bank.estimate(now.time)) else { return };
+        let Some(last) = last.filter(|_| followed) else { return };
+        let Some(estimate) = self.bank.estimate(last.time) else { return };
         let away_s = (estimate.offset_s - last.offset_s).abs();
-        let age_s = seconds::of(now.time.since(last.time)).abs();
-        let bound_s = last.distance_s() + MAX_CLOCK_ERROR * age_s;
-        if followed && away_s > TOLERANCE * bound_s + estimate.offset_deviation_s {
+        let bound_s = last.distance_s();
+        if away_s > TOLERANCE * bound_s + estimate.offset_deviation_s {
             tracing::debug!(away_s, bound_s, "estimate is out of bounds");
             self.bank.restart(KnownFrequency {
                 deviation: UNKNOWN_DEVIATION,
@@ -159,7 +159,7 @@ impl<R: Rng> Engine<R> {
         self.updates.last = Some(now.mono);
         self.updates.residual_frequency = estimate.slope;
         if let Some(step) = orders.step {
-            actions.push(Action::Invalidate);
+            self.withdraw(actions);
             actions.push(Action::Step(step));
         }
         actions.push(Action::SetFrequency(orders.frequency));

@@ -23,10 +23,21 @@ impl<R: Rng> Engine<R> {
     /// Publishes what is known now.
     pub(super) fn publish(&mut self, now: &Now, actions: &mut Vec<Action>) {
         self.publish_at = now.mono.after(INTERVAL_NS);
-        actions.push(Action::Publish(self.snapshot(now)));
+        let (snapshot, put_back) = self.snapshot(now);
+        if put_back {
+            self.withdraw(actions);
+        }
+        self.monotone.served(&snapshot);
+        actions.push(Action::Publish(snapshot));
         if self.stated_remaining_s > 0.0 {
             self.set_status(now, actions);
         }
+    }
+
+    /// Withdraws what is served: it is about to be stepped.
+    pub(super) fn withdraw(&mut self, actions: &mut Vec<Action>) {
+        self.monotone.withdrawn();
+        actions.push(Action::Invalidate);
     }
 
     /// Lets the snapshots from now on live for `life`: the last one outlives the engine.
@@ -45,26 +56,31 @@ impl<R: Rng> Engine<R> {
         self.reference.served(now.mono, self.true_time(now))
     }
 
-    fn snapshot(&self, now: &Now) -> RefSnapshot {
+    /// The snapshot, and whether it puts served time back.
+    fn snapshot(&self, now: &Now) -> (RefSnapshot, bool) {
         let served = self.served(now);
         let rate = now.rate * self.discipline.served_rate();
+        let continued = self.monotone.continued(now, self.true_time(now), rate);
+        let rate = continued.rate;
         let back_ns = BACK_DATING_NS.min(now.mono.0);
-        let base = self.true_time(now) - seconds::duration(back_s(back_ns) * rate);
+        let base = continued.time - seconds::duration(back_s(back_ns) * rate);
         let root_delay = seconds::short(served.root_delay_s);
-        RefSnapshot {
+        let root_dispersion = seconds::short(served.root_dispersion_s + continued.ahead_s);
+        let snapshot = RefSnapshot {
             base_ns: now.mono.0 - back_ns,
             base_ntp: base.to_bits(),
             multiplier: multiplier(rate),
             valid_until_ns: now.mono.after(self.snapshot_life_ns).0,
             head: head(served.leap, served.stratum, self.config.precision_log2, root_delay),
             // Of now, not of the base: a second's growth too much is on the safe side.
-            root_dispersion: seconds::short(served.root_dispersion_s).to_bits(),
+            root_dispersion: root_dispersion.to_bits(),
             dispersion_rate: fraction(served.dispersion_rate),
             reference_id: served.reference_id.0,
             min_poll: self.config.min_reply_poll_log2,
             fuzz_mask: fuzz_mask(self.config.precision_log2),
             reference_timestamp: served.reference_timestamp.to_bits(),
-        }
+        };
+        (snapshot, continued.put_back)
     }
 }
 
