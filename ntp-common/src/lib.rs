@@ -13,6 +13,7 @@ pub mod acl;
 pub mod checksum;
 pub mod classify;
 pub mod counters;
+pub mod load;
 pub mod local;
 pub mod maps;
 pub mod respond;

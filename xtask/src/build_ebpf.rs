@@ -18,8 +18,8 @@ use crate::{paths, setup};
 /// The package that holds the eBPF programs.
 pub(crate) const PACKAGE: &str = "ntp-ebpf";
 
-/// Its programs: the server's, and the reference programs of the benchmark.
-const OBJECTS: [&str; 2] = ["ntp-xdp", "reference"];
+/// Its programs: the server's, the load generator's, and the reference programs of the benchmark.
+const OBJECTS: [&str; 3] = ["ntp-xdp", "load", "reference"];
 
 /// The task.
 ///

@@ -5,6 +5,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod load_test;
 mod object_check;
 mod paths;
 mod peers;
@@ -39,6 +40,8 @@ enum Task {
     Demo(demo::DemoArguments),
     /// Measure what the program costs
     Bench(bench::BenchArguments),
+    /// Put an NTP server under load, and measure what it answers, how fast, and how right
+    LoadTest(load_test::LoadTestArguments),
     /// Keep simulated clocks, and print how well, beside chrony
     Sim(sim::SimArguments),
     /// Run every check of the project
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::BuildEbpf => build_ebpf::run().map(|()| ExitCode::SUCCESS),
         Task::Demo(arguments) => demo::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Task::LoadTest(arguments) => load_test::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Sim(arguments) => sim::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Test(arguments) => Ok(test::run(&arguments)),
         Task::Tidy => tidy::run(),
