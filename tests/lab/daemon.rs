@@ -1,18 +1,17 @@
 //! The project's own daemon: built, started, asked for its counters, ended.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use nix::sys::signal::Signal;
-use serde_json::Value;
 
+use crate::built::{Profile, build};
 use crate::counters::{Served, TOLD};
 use crate::{Finished, Host, Lab, Process, run};
 
-/// The daemon's package and its program.
-const PACKAGE: &str = "ntp-user";
+/// The program.
 const PROGRAM: &str = "ntp-xdpd";
 
 /// How long it may take to start.
@@ -20,15 +19,6 @@ const START: Duration = Duration::from_secs(10);
 
 /// What it says when it is serving.
 const READY: &str = "Answering in user space";
-
-/// How it is compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Profile {
-    /// As tests are.
-    Dev,
-    /// As users run it.
-    Release,
-}
 
 /// The program.
 #[derive(Clone, Debug)]
@@ -56,24 +46,8 @@ impl NtpXdpd {
     /// # Errors
     /// It does not compile.
     pub fn build(profile: Profile) -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(cargo);
-        command.args(["build", "--quiet", "--bin", PROGRAM]);
-        match profile {
-            // With a test, and of all packages, so that cargo chooses the features that it compiles tests with,
-            // and has no dependency to compile once more.
-            Profile::Dev => command.args(["--test", "e2e"]),
-            Profile::Release => command.args(["--release", "--package", PACKAGE]),
-        };
-        command.args(["--message-format", "json-render-diagnostics"]);
-        command.current_dir(workspace()).stderr(Stdio::inherit());
-        let output = command.output().context("cannot run cargo")?;
-        if !output.status.success() {
-            bail!("{PROGRAM} does not build ({})", output.status);
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
-        let program = text.lines().filter_map(executable).next_back();
-        Ok(Self { program: program.with_context(|| format!("cargo built no {PROGRAM}"))? })
+        let [program] = build(profile, [PROGRAM])?;
+        Ok(Self { program })
     }
 
     /// A command that runs it in `host`; arguments may follow.
@@ -205,11 +179,4 @@ fn configuration(lab: &Lab, host: &Host, directives: &str) -> Result<PathBuf> {
 /// In the foreground, without the clock.
 fn arguments(configuration: &Path) -> [&std::ffi::OsStr; 4] {
     ["-n".as_ref(), "-x".as_ref(), "-f".as_ref(), configuration.as_os_str()]
-}
-
-/// The program's path, if one of cargo's messages is of the program.
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: Value = serde_json::from_str(message).ok()?;
-    let is_ours = message.pointer("/target/name")? == PROGRAM;
-    is_ours.then_some(PathBuf::from(message.get("executable")?.as_str()?))
 }

@@ -5,6 +5,7 @@
 //! and SIGHUP, and what a killed process left behind, when the next laboratory opens. No daemon that runs here has
 //! the right to set the clock, and no packet leaves the namespaces.
 
+mod built;
 pub mod counters;
 mod daemon;
 mod held;
@@ -19,7 +20,8 @@ pub mod query;
 pub mod rights;
 pub mod scene;
 
-pub use daemon::{Daemon, NtpXdpd, Profile, pidfile, workspace};
+pub use built::{Profile, build};
+pub use daemon::{Daemon, NtpXdpd, pidfile, workspace};
 pub use host::Host;
 pub use lab::{End, Lab};
 pub use passing::Passing;

@@ -85,12 +85,17 @@ impl Client {
     /// # Errors
     /// The host does not have that address, there is no route, or no socket is to be had.
     pub fn between(host: &Host, source: IpAddr, server: SocketAddr) -> Result<Self> {
-        let socket = host.enter(|| {
-            let socket =
-                UdpSocket::bind((source, 0)).with_context(|| format!("cannot bind {source}"))?;
-            socket.connect(server).with_context(|| format!("no route to {server}"))?;
-            Ok(socket)
-        })?;
+        host.enter(|| Self::here(source, server))
+    }
+
+    /// Opens a client in this thread's own network.
+    ///
+    /// # Errors
+    /// There is no such address or no route, or no socket is to be had.
+    pub fn here(source: IpAddr, server: SocketAddr) -> Result<Self> {
+        let socket =
+            UdpSocket::bind((source, 0)).with_context(|| format!("cannot bind {source}"))?;
+        socket.connect(server).with_context(|| format!("no route to {server}"))?;
         Ok(Self { socket })
     }
 

@@ -5,6 +5,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod guests;
 mod load_test;
 mod object_check;
 mod paths;
@@ -17,6 +18,7 @@ mod test;
 mod tidy;
 mod toolchain;
 mod versions;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,8 @@ enum Task {
     LoadTest(load_test::LoadTestArguments),
     /// Keep simulated clocks, and print how well, beside chrony
     Sim(sim::SimArguments),
+    /// Play scenarios with a real clock in guests of other kernels
+    Vm(vm::VmArguments),
     /// Run every check of the project
     Test(test::TestArguments),
     /// Check the sources' sizes and layout alone
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => bench::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::LoadTest(arguments) => load_test::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Sim(arguments) => sim::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Task::Vm(arguments) => vm::run(&arguments),
         Task::Test(arguments) => Ok(test::run(&arguments)),
         Task::Tidy => tidy::run(),
     };

@@ -50,8 +50,11 @@ fn unpack() -> Result<()> {
     Ok(())
 }
 
-/// Downloads Debian packages and unpacks them below `root`.
-fn fetch(packages: &[&str], folder: &Path, root: &Path) -> Result<()> {
+/// Downloads Debian packages into `folder` and unpacks them below `root`.
+///
+/// # Errors
+/// They are not to be had, or not to be unpacked.
+pub(crate) fn fetch(packages: &[&str], folder: &Path, root: &Path) -> Result<()> {
     let download =
         || capture(Command::new("apt-get").arg("download").args(packages).current_dir(folder));
     if download().is_err() {

@@ -10,8 +10,8 @@ use nix::unistd::geteuid;
 use crate::process::{capture, cargo, probe};
 use crate::report::{Paint, paint, present, say, step};
 use crate::toolchain::{self, Toolchain};
-use crate::versions::{BPF_LINKER, BUILD_PACKAGES, LLVM_PREFIX, TEST_PACKAGES};
-use crate::{paths, peers};
+use crate::versions::{BPF_LINKER, BUILD_PACKAGES, GUEST_PACKAGES, LLVM_PREFIX, TEST_PACKAGES};
+use crate::{guests, paths, peers};
 
 /// How to build the eBPF object where Debian's packages are not to be had.
 const ELSEWHERE: &str = "\
@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
     say(&paint(Paint::Strong, "Setting up"));
     let ebpf = ebpf_toolchain(Verbosity::Everything);
     test_tools(Verbosity::Everything);
+    guest_tools(Verbosity::Everything);
     ebpf
 }
 
@@ -58,6 +59,17 @@ pub(crate) fn ensure_test_tools() {
     test_tools(Verbosity::Changes);
 }
 
+/// Makes sure of what guests need; says what could not be had.
+pub(crate) fn ensure_guest_tools() {
+    guest_tools(Verbosity::Changes);
+}
+
+fn guest_tools(verbosity: Verbosity) {
+    let packages = || packages("guest packages", GUEST_PACKAGES, verbosity);
+    try_each(&[("guest packages", &packages)]);
+    guests::ensure(verbosity);
+}
+
 fn ebpf_toolchain(verbosity: Verbosity) -> Result<()> {
     if let Some(Toolchain::Nightly { linker }) = Toolchain::find() {
         if verbosity == Verbosity::Everything {
@@ -75,12 +87,16 @@ fn ebpf_toolchain(verbosity: Verbosity) -> Result<()> {
 }
 
 fn test_tools(verbosity: Verbosity) {
-    let steps: [(&str, &dyn Fn() -> Result<()>); 4] = [
+    try_each(&[
         ("test packages", &|| packages("test packages", TEST_PACKAGES, verbosity)),
         ("rustfmt", &|| component("rustfmt", "fmt", verbosity)),
         ("clippy", &|| component("clippy", "clippy", verbosity)),
         ("peers", &|| peers::ensure(verbosity)),
-    ];
+    ]);
+}
+
+/// Does one step after the other, and says what could not be had.
+fn try_each(steps: &[(&str, &dyn Fn() -> Result<()>)]) {
     for (name, ensure) in steps {
         if let Err(error) = ensure() {
             present(name, &format!("{}: {error:#}", paint(Paint::Note, "absent")));

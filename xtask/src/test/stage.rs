@@ -9,7 +9,7 @@ use super::tally::Tally;
 use crate::process::{cargo, show};
 use crate::report::{Paint, paint};
 use crate::toolchain::Toolchain;
-use crate::{build_ebpf, tidy};
+use crate::{build_ebpf, tidy, vm};
 
 /// A stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -26,6 +26,8 @@ pub(crate) enum Stage {
     Testrun,
     /// network namespaces with real peers
     E2e,
+    /// guests of other kernels, whose clock is set
+    Guests,
 }
 
 /// The eBPF objects, as far as the stages care.
@@ -39,11 +41,21 @@ pub(crate) enum Objects {
     Missing(&'static str),
 }
 
+impl Objects {
+    /// Why there are none, if there are none.
+    fn missing(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing(why) => Some(why),
+            Self::NotWanted | Self::Built(_) => None,
+        }
+    }
+}
+
 impl Stage {
     /// Whether the eBPF objects are built before it.
     pub(crate) fn wants_objects(self) -> bool {
         match self {
-            Self::Lint | Self::Testrun | Self::E2e => true,
+            Self::Lint | Self::Testrun | Self::E2e | Self::Guests => true,
             Self::Format | Self::Tidy | Self::Unit => false,
         }
     }
@@ -57,6 +69,7 @@ impl Stage {
             Self::Unit => "unit",
             Self::Testrun => "testrun",
             Self::E2e => "e2e",
+            Self::Guests => "guests",
         }
     }
 
@@ -79,6 +92,7 @@ impl Stage {
                 Err(why) => Tally::skipped(&format!("e2e: {why}")),
                 Ok(()) => kernel_tests("e2e")?,
             }),
+            Self::Guests => vm::check(objects.missing()),
         }
     }
 }

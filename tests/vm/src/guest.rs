@@ -1,0 +1,94 @@
+//! One guest, from boot to power-off.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ntp_lab::{Process, run};
+
+use crate::kernel::Kernel;
+use crate::line::Line;
+use crate::scenario::Scenario;
+
+/// The emulator, and Debian's package of it.
+pub const EMULATOR: &str = "qemu-system-x86_64";
+
+/// The environment variable of the guest's first process that names the scenario: the kernel passes on what it
+/// does not know of its command line.
+pub const SCENARIO: &str = "scenario";
+
+/// How long a guest may run. The longest scenario takes half a minute on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// The interfaces, in the order in which the guest finds them. QEMU's hub takes no frames larger than a packet,
+/// so nothing of segmentation and coalescing is offered: the driver refuses XDP beside them.
+const INTERFACES: [(&str, &str); 2] = [("one", "52:54:00:12:34:01"), ("two", "52:54:00:12:34:02")];
+const NO_OFFLOADS: &str = "guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off";
+
+/// Whether guests can be run here.
+///
+/// # Errors
+/// They cannot, and why.
+pub fn runs() -> Result<(), String> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err("guests are built for x86-64 only".to_owned());
+    }
+    for (program, package) in [(EMULATOR, "qemu-system-x86"), ("ip", "iproute2")] {
+        let version = if program == "ip" { "-Version" } else { "--version" };
+        let tried = run(Command::new(program).arg(version), Duration::from_secs(10));
+        if !tried.is_ok_and(|tried| tried.status.success()) {
+            return Err(format!(
+                "there is no `{program}` (package {package}, `cargo xtask setup`)"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Plays `scenario` in a guest of `kernel` with the root file system `initrd`, and returns what the probe told.
+/// The kernel's own messages go to the file `console`.
+///
+/// # Errors
+/// The emulator can't be run, or the guest did not end by itself or not tell all; the error has its console.
+pub fn play(
+    kernel: &Kernel,
+    initrd: &Path,
+    scenario: &Scenario,
+    console: &Path,
+) -> Result<Vec<Line>> {
+    let mut command = emulator();
+    command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initrd);
+    // The counter that all clocks of the guest share is the emulator's; the kernel need not doubt it.
+    let words = "console=ttyS0 quiet panic=-1 tsc=reliable";
+    command.args(["-append", &format!("{words} {SCENARIO}={}", scenario.name)]);
+    command.args(["-rtc", &format!("base={},clock=vm", scenario.starts)]);
+    command.arg("-serial").arg(format!("file:{}", console.display())).args(["-serial", "stdio"]);
+    for (name, mac) in INTERFACES {
+        command.args(["-netdev", &format!("hubport,id={name},hubid=0")]);
+        let device = format!("virtio-net-pci,netdev={name},mac={mac},romfile=,{NO_OFFLOADS}");
+        command.args(["-device", &device]);
+    }
+    let told = Process::start("guest", &mut command)?.wait(PATIENCE);
+    let told = told.with_context(|| console_of(console))?;
+    let lines: Vec<Line> = told.output.lines().filter_map(Line::read).collect();
+    if lines.last() != Some(&Line::End) {
+        bail!("the guest ended early ({})\n{}\n{}", told.status, told.output, console_of(console));
+    }
+    Ok(lines)
+}
+
+/// The emulator with two processors, no devices but those that are asked for, and an end with its parent's.
+fn emulator() -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", EMULATOR, "-nodefaults", "-display", "none"]);
+    command.args(["-no-reboot", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"]);
+    command.args(["-smp", "2", "-m", "512"]);
+    command
+}
+
+fn console_of(file: &Path) -> String {
+    let text = fs::read(file).unwrap_or_default();
+    format!("{}: {}", file.display(), String::from_utf8_lossy(&text))
+}

@@ -1,0 +1,89 @@
+//! The daemon in the guest, with the clock in its hands.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use ntp_lab::Process;
+use ntp_lab::counters::Served;
+
+use crate::network::{PEER, UPSTREAM_PORT};
+
+const PROGRAM: &str = "/bin/ntp-xdpd";
+const CONFIGURATION: &str = "/run/ntp.conf";
+const DRIFT: &str = "/run/drift";
+
+/// How long it may take to start, and to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What it says when it serves.
+const READY: &str = "Answering in user space";
+
+/// What it says of steps: its own, and other people's.
+const STEPPED: &str = "System clock was stepped by";
+const CHANGED: &str = "and not by us";
+
+/// The daemon at work.
+#[derive(Debug)]
+pub(crate) struct Daemon(Process);
+
+impl Daemon {
+    /// Starts it with the upstream for its source, and `directives`.
+    pub(crate) fn start(directives: &str) -> Result<Self> {
+        let own = format!(
+            "server {PEER} port {UPSTREAM_PORT} iburst minpoll 0 maxpoll 3\nmakestep 1 3\n\
+             driftfile {DRIFT}\nallow\ncmdport 0\nbindcmdaddress /\npidfile /run/ntp.pid\n"
+        );
+        fs::write(CONFIGURATION, own + directives)?;
+        let mut command = Command::new(PROGRAM);
+        let mut process = Process::start("ntp-xdpd", command.args(["-n", "-f", CONFIGURATION]))?;
+        process.wait_for_line(READY, PATIENCE)?;
+        Ok(Self(process))
+    }
+
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        self.0.log()
+    }
+
+    /// How often it has stepped the clock.
+    pub(crate) fn steps(&self) -> usize {
+        self.count(STEPPED)
+    }
+
+    /// How often it has said that somebody else did.
+    pub(crate) fn foreign_steps(&self) -> usize {
+        self.count(CHANGED)
+    }
+
+    /// What its two paths have done so far.
+    pub(crate) fn served(&mut self) -> Result<Served> {
+        let told = self.count(" served ");
+        self.0.signal(Signal::SIGUSR1)?;
+        Served::read(&self.0.wait_for_nth_line(told + 1, " served ", PATIENCE)?)
+    }
+
+    /// Ends it as a service manager does; returns its log.
+    pub(crate) fn stop(self) -> Result<String> {
+        Ok(self.0.stop()?.success()?.output)
+    }
+
+    /// Ends it without its knowing; returns its log.
+    pub(crate) fn kill(self) -> Result<String> {
+        self.0.signal(Signal::SIGKILL)?;
+        Ok(self.0.wait(PATIENCE)?.output)
+    }
+
+    fn count(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
+    }
+}
+
+/// The frequency in the drift file, ppm.
+pub(crate) fn drift_ppm() -> Result<f64> {
+    let text = fs::read_to_string(DRIFT).context("there is no drift file")?;
+    let first = text.split_whitespace().next().context("the drift file is empty")?;
+    first.parse().with_context(|| format!("drift file: {text}"))
+}

@@ -1,0 +1,32 @@
+//! The scenarios, as they are played in the guest; their bounds are in the library's table.
+
+mod days_off;
+mod foreign_step;
+mod killed;
+mod leap;
+mod left_over;
+mod rtc;
+mod slew;
+mod xdp;
+
+use anyhow::{Result, bail};
+
+use crate::guest::Guest;
+
+/// Plays the scenario of that name.
+///
+/// # Errors
+/// It can't be played to its end.
+pub(crate) fn play(name: &str, guest: &mut Guest) -> Result<()> {
+    match name {
+        "xdp" => xdp::play(guest),
+        "days-off" => days_off::play(guest),
+        "slew" => slew::play(guest),
+        "leap" => leap::play(guest),
+        "rtc" => rtc::play(guest),
+        "foreign-step" => foreign_step::play(guest),
+        "left-over" => left_over::play(guest),
+        "killed" => killed::play(guest),
+        unknown => bail!("the probe has no scenario {unknown}"),
+    }
+}

@@ -1,0 +1,236 @@
+//! The scenarios, and the bounds of what is measured in them, each with its reason.
+//!
+//! True time in a guest is its unsteered counter, run 200 ppm faster, so that there is a frequency to learn. Offsets
+//! are read by the processor, not over the network, and are good to a microsecond.
+
+use std::collections::BTreeMap;
+
+/// A scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// As `cargo xtask vm` takes it.
+    pub name: &'static str,
+    /// What it shows.
+    pub sentence: &'static str,
+    /// What the guest's real-time clock says when it is switched on, UTC.
+    pub starts: &'static str,
+    /// Whether the daemon attaches its XDP program in it.
+    pub uses_xdp: bool,
+    /// What must hold.
+    pub bounds: &'static [Bound],
+}
+
+/// The range that a figure must be in.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    /// The figure; its name ends in its unit.
+    pub figure: &'static str,
+    /// Least that is right.
+    pub least: f64,
+    /// Most that is right.
+    pub most: f64,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// All scenarios.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "xdp",
+        sentence: "program is loaded, attached natively to virtio-net, and answers",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: true,
+        bounds: &[
+            exactly("unanswered_v4", 0.0, "nothing is lost between two interfaces of one guest"),
+            exactly("unanswered_v6", 0.0, "nothing is lost between two interfaces of one guest"),
+            exactly("unanswered_vlan", 0.0, "the program sees the tag, the driver leaves it there"),
+            exactly("answered_by_daemon", 1.0, "the one request with an extension field"),
+            exactly("answered_by_xdp", 300.0, "all plain requests: 100 of each of three kinds"),
+            at_most("worst_error_ms", 1.0, "what is served is right, less the packets' own time"),
+        ],
+    },
+    Scenario {
+        name: "days-off",
+        sentence: "clock that is 325 days behind is within 1 ms in less than 10 s",
+        starts: "2026-01-01T00:00:00",
+        uses_xdp: false,
+        bounds: &[
+            Bound {
+                figure: "offset_at_start_days",
+                least: -325.001,
+                most: -324.999,
+                why: "as it was set, a little after",
+            },
+            at_most("within_1ms_after_s", 10.0, "from the daemon's start until it stays so"),
+            exactly("steps", 1.0, "the first measurements agree: one step does it"),
+            exactly("foreign_steps", 0.0, "its own step is not taken for somebody else's"),
+        ],
+    },
+    Scenario {
+        name: "slew",
+        sentence: "50 ms are slewed away without any backward reading",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: false,
+        bounds: &[
+            Bound {
+                figure: "offset_at_start_ms",
+                least: 49.0,
+                most: 51.0,
+                why: "ahead, so that a step would go backward",
+            },
+            exactly("backward_readings", 0.0, "the clock never goes backward when it is slewed"),
+            Bound {
+                figure: "readings",
+                least: 1e5,
+                most: f64::INFINITY,
+                why: "fewer than 5,000 a second would overlook a step and its way back",
+            },
+            at_most(
+                "stepped_us",
+                200.0,
+                "distance to the monotonic clock is constant but for steps",
+            ),
+            at_most("within_1ms_after_s", 15.0, "four quick measurements, and slewing at 8 %"),
+        ],
+    },
+    Scenario {
+        name: "leap",
+        sentence: "XDP serves right through the kernel's leap second",
+        starts: "2026-12-31T23:59:30",
+        uses_xdp: true,
+        bounds: &[
+            exactly("kernel_armed", 1.0, "STA_INS two seconds before: leapsecmode is system"),
+            Bound {
+                figure: "asked",
+                least: 500.0,
+                most: f64::INFINITY,
+                why: "every 10 ms for 10 s, less what a busy machine delays",
+            },
+            exactly("unanswered", 0.0, "there is no gap at the leap"),
+            exactly("answered_by_daemon", 0.0, "XDP answers through it"),
+            at_most(
+                "worst_error_ms",
+                1.0,
+                "the second is repeated at its very end, not a tick later",
+            ),
+            exactly("not_announced_before", 0.0, "leap indicator 1 in the last minute of the year"),
+            exactly("announced_after", 0.0, "leap indicator 0 in the new year"),
+            Bound {
+                figure: "kernel_stepped_s",
+                least: -1.001,
+                most: -0.999,
+                why: "the kernel repeats the second, and nobody else does",
+            },
+            exactly("steps", 0.0, "the daemon has nothing to step"),
+            exactly("foreign_steps", 0.0, "the kernel's leap second is not somebody else's step"),
+            at_most("offset_after_ms", 1.0, "neither second is slewed away"),
+            exactly("kernel_still_armed", 0.0, "or the next midnight would leap, too"),
+        ],
+    },
+    Scenario {
+        name: "rtc",
+        sentence: "rtcsync moves /dev/rtc0",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: false,
+        bounds: &[
+            Bound {
+                figure: "rtc_at_start_s",
+                least: -3602.0,
+                most: -3598.0,
+                why: "an hour behind true time, in whole seconds",
+            },
+            Bound {
+                figure: "rtc_at_end_s",
+                least: -1.5,
+                most: 1.5,
+                why: "whole seconds, and the kernel writes it up to half a second early",
+            },
+            at_most("rtc_moved_after_s", 15.0, "the kernel writes within 2 s of being told"),
+        ],
+    },
+    Scenario {
+        name: "foreign-step",
+        sentence: "step by somebody else is noticed, told, and undone",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: true,
+        bounds: &[
+            exactly("foreign_steps", 1.0, "it is told once"),
+            exactly("steps", 0.0, "200 ms are less than makestep's second"),
+            at_most("within_1ms_after_s", 15.0, "a few measurements, and slewing at 8 %"),
+            exactly("unanswered", 0.0, "what is served does not hang on the system clock"),
+            exactly("lies", 0.0, "no answer was further off than it said it could be"),
+        ],
+    },
+    Scenario {
+        name: "left-over",
+        sentence: "frequency, tick and state that somebody left are corrected",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: false,
+        bounds: &[
+            exactly("tick_at_start_us", 10_050.0, "5,000 ppm fast, as it was left"),
+            at_most("within_1ms_after_s", 20.0, "the wrong frequency has to be learnt first"),
+            Bound {
+                figure: "rate_error_ppm",
+                least: -50.0,
+                most: 50.0,
+                why: "of 5,000: a second of measurements to 50 us tells as much",
+            },
+            exactly("still_unsynchronised", 0.0, "rtcsync clears STA_UNSYNC"),
+        ],
+    },
+    Scenario {
+        name: "killed",
+        sentence: "daemon that was killed in the middle of a slew goes on after a restart",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: false,
+        bounds: &[
+            Bound {
+                figure: "drift_file_ppm",
+                least: -220.0,
+                most: -180.0,
+                why: "the clock loses 200 ppm; a short run knows it to a tenth",
+            },
+            Bound {
+                figure: "slewing_when_killed_ppm",
+                least: 50_000.0,
+                most: 100_100.0,
+                why: "it was in the middle of a slew, at chrony's 83,333 ppm or so",
+            },
+            at_most("within_1ms_after_s", 20.0, "the left-over rate has to be noticed, too"),
+            Bound {
+                figure: "rate_error_ppm",
+                least: -50.0,
+                most: 50.0,
+                why: "nothing is left of the slew",
+            },
+        ],
+    },
+];
+
+impl Scenario {
+    /// The scenario of that name.
+    #[must_use]
+    pub fn find(name: &str) -> Option<&'static Self> {
+        SCENARIOS.iter().find(|scenario| scenario.name == name)
+    }
+}
+
+impl Bound {
+    /// What is wrong with the figure, if anything is.
+    pub(crate) fn fault(&self, figures: &BTreeMap<String, f64>) -> Option<String> {
+        let Self { figure, least, most, why } = self;
+        let Some(value) = figures.get(*figure) else {
+            return Some(format!("{figure} was not measured"));
+        };
+        let is_right = (*least..=*most).contains(value);
+        (!is_right).then(|| format!("{figure} is {value}, not in {least}..{most}: {why}"))
+    }
+}
+
+const fn exactly(figure: &'static str, value: f64, why: &'static str) -> Bound {
+    Bound { figure, least: value, most: value, why }
+}
+
+const fn at_most(figure: &'static str, most: f64, why: &'static str) -> Bound {
+    Bound { figure, least: 0.0, most, why }
+}

@@ -1,0 +1,190 @@
+//! `cargo xtask vm`: the daemon in guests of other kernels, where it may set the clock; and the stage of
+//! `cargo xtask test` that plays all of that.
+//!
+//! Invariant: what could not be played is skipped by name, with the reason; none passes silently.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use ntp_lab::{Profile, build};
+use ntp_vm::kernel::{Kernel, SERIES, folder};
+use ntp_vm::scenario::{SCENARIOS, Scenario};
+use ntp_vm::verdict::{Outcome, Verdict};
+use ntp_vm::{guest, image};
+use serde_json::{Value, json};
+
+use crate::report::{self, Paint, paint, present, say, step};
+use crate::test::Tally;
+use crate::{build_ebpf, setup};
+
+/// What to play, and on what.
+#[derive(Debug, Default, Args)]
+pub(crate) struct VmArguments {
+    /// Play this scenario alone
+    #[arg(value_parser = PossibleValuesParser::new(SCENARIOS.iter().map(|scenario| scenario.name)))]
+    scenario: Option<String>,
+    /// Play on this kernel alone
+    #[arg(long, value_parser = PossibleValuesParser::new(SERIES))]
+    kernel: Option<String>,
+    /// Print what was measured as JSON; everything else goes to standard error
+    #[arg(long)]
+    json: bool,
+}
+
+/// A scenario that was to be played on a kernel.
+struct Played {
+    scenario: &'static Scenario,
+    series: &'static str,
+    verdict: Verdict,
+    time: Duration,
+}
+
+/// A kernel with the root file system of its guests.
+struct Ready {
+    kernel: Kernel,
+    initrd: PathBuf,
+}
+
+/// The task. The exit code tells whether anything failed.
+///
+/// # Errors
+/// Something could not be built.
+pub(crate) fn run(arguments: &VmArguments) -> Result<ExitCode> {
+    if arguments.json {
+        report::divert_to_stderr();
+    }
+    let no_xdp = match setup::ensure_ebpf_toolchain() {
+        Ok(toolchain) => build_ebpf::build(&toolchain).map(|()| None)?,
+        Err(error) => Some(format!("no eBPF toolchain: {error:#}")),
+    };
+    let played = play(arguments, no_xdp.as_deref())?;
+    let tally: Tally = played.iter().map(Played::tally).sum();
+    if arguments.json {
+        let all: Vec<Value> = played.iter().map(Played::json).collect();
+        println!("{}", serde_json::to_string_pretty(&all)?);
+    } else {
+        println!("{tally}");
+    }
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The stage: everything on every kernel. `no_xdp` says why there is no XDP program, if there is none.
+///
+/// # Errors
+/// Something could not be built.
+pub(crate) fn check(no_xdp: Option<&str>) -> Result<Tally> {
+    let played = play(&VmArguments::default(), no_xdp)?;
+    Ok(played.iter().map(Played::tally).sum())
+}
+
+fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Vec<Played>> {
+    setup::ensure_guest_tools();
+    let programs = match guest::runs() {
+        Ok(()) => Ok(build(Profile::Dev, ["ntp-xdpd", "guest-probe"])?),
+        Err(why) => Err(why),
+    };
+    let mut all = Vec::new();
+    for series in SERIES.into_iter().filter(|series| is_chosen(arguments.kernel.as_ref(), series)) {
+        let ready = match &programs {
+            Ok([daemon, probe]) => prepare(series, daemon, probe)?,
+            Err(why) => Err(why.clone()),
+        };
+        let chosen = |it: &&Scenario| is_chosen(arguments.scenario.as_ref(), it.name);
+        for scenario in SCENARIOS.iter().filter(chosen) {
+            let name = format!("{series} {}", scenario.name);
+            let missing = no_xdp.filter(|_| scenario.uses_xdp);
+            let start = Instant::now();
+            let verdict = match (&ready, missing) {
+                (Ok(ready), None) => shown(&name, scenario, || ready.play(scenario)),
+                (Ok(_), Some(why)) => skipped(&name, why),
+                (Err(why), _) => skipped(&name, why),
+            };
+            all.push(Played { scenario, series, verdict, time: start.elapsed() });
+        }
+    }
+    Ok(all)
+}
+
+fn is_chosen(chosen: Option<&String>, name: &str) -> bool {
+    chosen.is_none_or(|chosen| chosen == name)
+}
+
+/// Finds the kernel of `series` and makes the root file system of its guests; or says why there is none.
+fn prepare(series: &'static str, daemon: &Path, probe: &Path) -> Result<Result<Ready, String>> {
+    let kernel = match Kernel::find(series) {
+        Ok(kernel) => kernel,
+        Err(error) => return Ok(Err(format!("{error:#}"))),
+    };
+    let folder = folder();
+    let initrd = folder.join(format!("initrd-{series}"));
+    fs::write(&initrd, image::make(&kernel, probe, daemon, &folder)?)
+        .with_context(|| format!("cannot write {}", initrd.display()))?;
+    say(&paint(Paint::Strong, &format!("Guests of Linux {}", kernel.release)));
+    Ok(Ok(Ready { kernel, initrd }))
+}
+
+impl Ready {
+    fn play(&self, scenario: &'static Scenario) -> Verdict {
+        let console = format!("console-{}-{}", self.kernel.series, scenario.name);
+        let told = guest::play(&self.kernel, &self.initrd, scenario, &folder().join(console));
+        told.map_or_else(
+            |error| Verdict::failed(format!("{error:#}")),
+            |lines| Verdict::new(scenario, lines),
+        )
+    }
+}
+
+/// Prints a line while the scenario is played, and below it all there is to say of a failure.
+fn shown(name: &str, scenario: &Scenario, play: impl FnOnce() -> Verdict) -> Verdict {
+    let mut verdict = Verdict::failed("it was not played".to_owned());
+    let said = step(name, scenario.sentence, || {
+        verdict = play();
+        match &verdict.outcome {
+            Outcome::Passed => Ok("ok".to_owned()),
+            Outcome::Skipped(why) => Ok(format!("skipped: {why}")),
+            Outcome::Failed(faults) => bail!("{}", faults.join("\n")),
+        }
+    });
+    if let Err(faults) = said {
+        say(&format!("{faults}\nfigures: {:?}\n{}", verdict.figures, verdict.log.join("\n")));
+    }
+    verdict
+}
+
+fn skipped(name: &str, why: &str) -> Verdict {
+    present(name, &format!("{}: {why}", paint(Paint::Note, "skipped")));
+    Verdict::skipped(why.to_owned())
+}
+
+impl Played {
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        match self.verdict.outcome {
+            Outcome::Passed => tally.passed = 1,
+            Outcome::Failed(_) => tally.failed = 1,
+            Outcome::Skipped(_) => tally.skipped = 1,
+        }
+        tally
+    }
+
+    fn json(&self) -> Value {
+        let (outcome, said) = match &self.verdict.outcome {
+            Outcome::Passed => ("passed", Vec::new()),
+            Outcome::Failed(faults) => ("failed", faults.clone()),
+            Outcome::Skipped(why) => ("skipped", vec![why.clone()]),
+        };
+        json!({
+            "scenario": self.scenario.name,
+            "kernel": self.series,
+            "outcome": outcome,
+            "said": said,
+            "figures": self.verdict.figures,
+            "took_s": self.time.as_secs_f64(),
+        })
+    }
+}
