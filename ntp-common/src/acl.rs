@@ -16,8 +16,6 @@ pub const V6_BOUNDARIES: usize = 1 << 15;
 /// Rules of each family that are sure to fit, whatever they are.
 pub const RULE_CAPACITY: usize = 1 << 14;
 
-const MID_ENTRIES: usize = MID_NODES << 8;
-const LEAF_WORDS: usize = LEAF_NODES << 2;
 #[expect(clippy::cast_possible_truncation, reason = "2^15 - 1")]
 const V6_MASK: u32 = V6_BOUNDARIES as u32 - 1;
 const POINTER: u16 = 1 << 15;
@@ -99,8 +97,8 @@ impl AclControl {
 #[repr(C)]
 pub struct AclTable {
     v4_root: [u16; 1 << 16],
-    v4_mid: [u16; MID_ENTRIES],
-    v4_leaf: [u64; LEAF_WORDS],
+    v4_mid: [[u16; 256]; MID_NODES],
+    v4_leaf: [[u64; 4]; LEAF_NODES],
     v6_boundaries: [[u64; 2]; V6_BOUNDARIES],
     v6_count: u32,
     /// [`V6_BOUNDARIES`] - 1.
@@ -125,13 +123,14 @@ impl AclTable {
         if root & POINTER == 0 {
             return root & ALLOW != 0;
         }
-        let index = (root as usize & (MID_NODES - 1)) << 8 | (address >> 8 & 0xff) as usize;
-        let mid = self.v4_mid[index];
+        // An array of arrays, not an index put together by hand: of that, in 32 bits, the verifier of Linux 6.1
+        // knows no bounds.
+        let mid = self.v4_mid[root as usize & (MID_NODES - 1)][(address >> 8 & 0xff) as usize];
         if mid & POINTER == 0 {
             return mid & ALLOW != 0;
         }
-        let index = (mid as usize & (LEAF_NODES - 1)) << 2 | (address >> 6 & 3) as usize;
-        self.v4_leaf[index] >> (address & 63) & 1 != 0
+        let leaf = self.v4_leaf[mid as usize & (LEAF_NODES - 1)][(address >> 6 & 3) as usize];
+        leaf >> (address & 63) & 1 != 0
     }
 
     /// Whether an IPv6 client is allowed; `high` and `low` are the halves of its address in host order.
@@ -183,14 +182,14 @@ impl AclTable {
         let second = (address >> 8 & 0xff) as usize;
         if prefix_len <= 24 {
             let count = 1 << (24 - prefix_len);
-            self.v4_mid[mid << 8..][second & !(count - 1)..][..count].fill(verdict);
+            self.v4_mid[mid][second & !(count - 1)..][..count].fill(verdict);
             return Ok(());
         }
-        let leaf = self.leaf_node(mid << 8 | second)?;
+        let leaf = self.leaf_node(mid, second)?;
         let count = 1 << (32 - prefix_len);
         let third = (address & 0xff) as usize & !(count - 1);
         for bit in third..third + count {
-            let word = &mut self.v4_leaf[leaf << 2 | bit >> 6];
+            let word = &mut self.v4_leaf[leaf][bit >> 6];
             *word = *word & !(1 << (bit & 63)) | u64::from(allow) << (bit & 63);
         }
         Ok(())
@@ -216,20 +215,20 @@ impl AclTable {
             return Ok(entry as usize & (MID_NODES - 1));
         }
         let node = take_node(&mut self.v4_mid_used, MID_NODES)?;
-        self.v4_mid[usize::from(node) << 8..][..256].fill(entry);
+        self.v4_mid[usize::from(node)].fill(entry);
         self.v4_root[root_index] = POINTER | node;
         Ok(usize::from(node))
     }
 
-    fn leaf_node(&mut self, mid_index: usize) -> Result<usize, TableFull> {
-        let entry = self.v4_mid[mid_index];
+    fn leaf_node(&mut self, mid: usize, index: usize) -> Result<usize, TableFull> {
+        let entry = self.v4_mid[mid][index];
         if entry & POINTER != 0 {
             return Ok(entry as usize & (LEAF_NODES - 1));
         }
         let node = take_node(&mut self.v4_leaf_used, LEAF_NODES)?;
         let fill = if entry & ALLOW == 0 { 0 } else { u64::MAX };
-        self.v4_leaf[usize::from(node) << 2..][..4].fill(fill);
-        self.v4_mid[mid_index] = POINTER | node;
+        self.v4_leaf[usize::from(node)].fill(fill);
+        self.v4_mid[mid][index] = POINTER | node;
         Ok(usize::from(node))
     }
 }
