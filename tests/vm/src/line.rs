@@ -12,8 +12,6 @@ pub enum Line {
         /// In the unit that the name ends in.
         value: f64,
     },
-    /// The scenario asks for something that the daemon says it lacks: it can't be judged.
-    Lacks(String),
     /// The scenario could not be played to its end.
     Error(String),
     /// A line of the daemon's log.
@@ -28,7 +26,6 @@ impl Line {
     pub fn write(&self) -> String {
         let value = match self {
             Self::Figure { name, value } => json!({ "figure": name, "value": value }),
-            Self::Lacks(reason) => json!({ "lacks": reason }),
             Self::Error(error) => json!({ "error": error }),
             Self::Log(text) => json!({ "log": text }),
             Self::End => json!({ "end": true }),
@@ -46,11 +43,10 @@ impl Line {
             let value = value.get("value").and_then(Value::as_f64).unwrap_or(f64::NAN);
             return Some(Self::Figure { name, value });
         }
-        let lacks = text("lacks").map(Self::Lacks);
-        let error = || text("error").map(Self::Error);
+        let error = text("error").map(Self::Error);
         let log = || text("log").map(Self::Log);
         let end = || value.get("end").map(|_| Self::End);
-        lacks.or_else(error).or_else(log).or_else(end)
+        error.or_else(log).or_else(end)
     }
 }
 
@@ -61,7 +57,7 @@ mod tests {
     #[test]
     fn every_line_is_read_as_it_was_written() {
         let figure = Line::Figure { name: "offset_ms".to_owned(), value: -0.25 };
-        let texts = [Line::Lacks, Line::Error, Line::Log].map(|of| of("a \"b\"\nc".to_owned()));
+        let texts = [Line::Error, Line::Log].map(|of| of("a \"b\"\nc".to_owned()));
         for line in texts.into_iter().chain([figure, Line::End]) {
             let written = line.write();
             assert!(!written.contains('\n'), "{written}");

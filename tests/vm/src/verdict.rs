@@ -32,7 +32,6 @@ impl Verdict {
     #[must_use]
     pub fn new(scenario: &Scenario, lines: Vec<Line>) -> Self {
         let mut faults = Vec::new();
-        let mut lacks = None;
         let mut figures = BTreeMap::new();
         let mut log = Vec::new();
         for line in lines {
@@ -40,18 +39,13 @@ impl Verdict {
                 Line::Figure { name, value } => {
                     figures.insert(name, value);
                 }
-                Line::Lacks(reason) => lacks = Some(reason),
                 Line::Error(error) => faults.push(error),
                 Line::Log(text) => log.push(text),
                 Line::End => {}
             }
         }
         faults.extend(scenario.bounds.iter().filter_map(|bound| bound.fault(&figures)));
-        let outcome = match lacks {
-            Some(reason) => Outcome::Skipped(reason),
-            None if faults.is_empty() => Outcome::Passed,
-            None => Outcome::Failed(faults),
-        };
+        let outcome = if faults.is_empty() { Outcome::Passed } else { Outcome::Failed(faults) };
         Self { outcome, figures, log }
     }
 
@@ -82,6 +76,7 @@ mod tests {
         sentence: "",
         starts: "2026-01-01",
         uses_xdp: false,
+        lacks: None,
         bounds: &[Bound { figure: "offset_ms", least: -1.0, most: 1.0, why: "it is said so" }],
     };
 
@@ -112,11 +107,5 @@ mod tests {
     fn error_is_a_fault_whatever_the_figures_are() {
         let lines = [offset(0.0), Line::Error("no reply".to_owned())];
         assert_eq!(outcome(&lines), Outcome::Failed(vec!["no reply".to_owned()]));
-    }
-
-    #[test]
-    fn what_the_daemon_lacks_is_no_fault_of_the_figures() {
-        let lines = [Line::Lacks("leapsecmode".to_owned())];
-        assert_eq!(outcome(&lines), Outcome::Skipped("leapsecmode".to_owned()));
     }
 }

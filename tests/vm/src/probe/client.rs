@@ -26,10 +26,11 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// How wrong the reply says that it may be, seconds.
-    pub(crate) fn root_distance_s(&self) -> f64 {
-        let nanos = self.header.root_delay.to_nanos() / 2 + self.header.root_dispersion.to_nanos();
-        seconds(nanos.cast_signed())
+    /// Whether it was surely wrong by more than it said that it might be.
+    pub(crate) fn is_lie(&self) -> bool {
+        let Header { root_delay, root_dispersion, .. } = self.header;
+        let root_distance = root_delay.to_nanos() / 2 + root_dispersion.to_nanos();
+        self.error_s > seconds(root_distance.cast_signed())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use ntp_lab::query::Client;
 use ntp_vm::line::Line;
 
@@ -14,6 +14,13 @@ use crate::{client, upstream};
 
 /// How far from true time a clock is settled, seconds.
 const SETTLED_S: f64 = 1e-3;
+
+/// How long a clock must stay there, seconds: four times the longest interval between measurements would be 32, of
+/// which the first tell: a wrong frequency that leaves it there for this long is less than 200 ppm.
+const STAYED_S: f64 = 5.0;
+
+/// How long that is waited for, seconds.
+const PATIENCE_S: f64 = 40.0;
 
 /// How often offsets are looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -116,26 +123,22 @@ impl World {
         }
     }
 
-    /// Watches the system clock for `for_s` seconds, doing `meanwhile` again and again; returns the seconds from
-    /// `since` until it was settled for the rest of the time.
+    /// Watches the system clock until it has been settled for a while, doing `meanwhile` again and again; returns
+    /// the seconds from `since` until then, without the while.
     pub(crate) fn settled_after(
         &self,
         since: Instant,
-        for_s: f64,
         mut meanwhile: impl FnMut() -> Result<()>,
     ) -> Result<f64> {
-        let end_s = self.truth.now().since(since) + for_s;
         let mut settled = None;
         loop {
             let at_s = self.truth.now().since(since);
-            if self.offset_s().abs() > SETTLED_S {
+            let offset_s = self.offset_s();
+            if offset_s.abs() > SETTLED_S {
                 settled = None;
-            } else if settled.is_none() {
-                settled = Some(at_s);
-            }
-            if at_s >= end_s {
-                let offset_s = self.offset_s();
-                return settled.with_context(|| format!("after {at_s:.1} s off by {offset_s} s"));
+                ensure!(at_s < PATIENCE_S, "after {at_s:.1} s off by {offset_s} s");
+            } else if at_s - *settled.get_or_insert(at_s) >= STAYED_S {
+                return Ok(settled.unwrap_or(at_s));
             }
             meanwhile()?;
             std::thread::sleep(LOOK);

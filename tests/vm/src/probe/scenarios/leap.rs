@@ -16,10 +16,10 @@ use crate::truth::{SECOND, Truth, seconds, set_realtime, steps_so_far};
 const MIDNIGHT: i64 = 1_798_761_600 * SECOND;
 
 /// How long before it the guest's time starts: for the daemon to settle.
-const BEFORE: i64 = 18 * SECOND;
+const BEFORE: i64 = 14 * SECOND;
 
 /// From when to when clients ask, seconds after the leap.
-const ASKED_S: std::ops::Range<f64> = -5.0..5.0;
+const ASKED_S: std::ops::Range<f64> = -4.0..4.0;
 
 /// When the kernel is looked at, seconds after the leap.
 const LOOK_BEFORE_S: f64 = -2.0;

@@ -1,6 +1,8 @@
 //! The real-time clock, which the kernel sets while the daemon says that the system clock is right.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -19,6 +21,9 @@ const WATCHED_S: f64 = 20.0;
 
 /// How long it is watched after it was moved, seconds: it must not move again.
 const AFTERWARDS_S: f64 = 3.0;
+
+/// How often it is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// From how far off it counts as moved, seconds.
 const MOVED_S: f64 = 60.0;
@@ -40,7 +45,7 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
             if at_s >= moved_after_s.map_or(WATCHED_S, |moved_s| moved_s + AFTERWARDS_S) {
                 break;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            sleep(LOOK);
         }
         guest.figure("rtc_moved_after_s", moved_after_s.unwrap_or(f64::INFINITY));
         guest.figure("rtc_at_end_s", rtc_offset_s(&world)?);

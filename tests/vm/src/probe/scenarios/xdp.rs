@@ -18,7 +18,7 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
     guest.with(daemon, |guest, daemon| {
         world.synchronised()?;
         let before = daemon.served()?;
-        let mut worst_s = 0.0_f64;
+        let (mut lies, mut worst_s) = (0, 0.0_f64);
         let kinds = [
             ("unanswered_v4", &world.v4),
             ("unanswered_v6", &world.v6),
@@ -28,7 +28,10 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
             let mut unanswered = 0;
             for _ in 0..REQUESTS {
                 match ask(client, &world.truth, &[])? {
-                    Some(told) => worst_s = worst_s.max(told.error_s),
+                    Some(told) => {
+                        lies += usize::from(told.is_lie());
+                        worst_s = worst_s.max(told.error_s);
+                    }
                     None => unanswered += 1,
                 }
             }
@@ -42,6 +45,7 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
         let by_daemon = answered(after.user.answered, before.user.answered)?;
         guest.count("answered_by_xdp", by_xdp);
         guest.count("answered_by_daemon", by_daemon);
+        guest.count("lies", lies);
         guest.figure("worst_error_ms", worst_s * 1e3);
         Ok(())
     })
