@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use ntp_lab::Process;
 use ntp_lab::counters::Served;
@@ -33,7 +33,7 @@ impl Daemon {
     /// Starts it with the upstream for its source, and `directives`.
     pub(crate) fn start(directives: &str) -> Result<Self> {
         let own = format!(
-            "server {PEER} port {UPSTREAM_PORT} iburst minpoll 0 maxpoll 3\nmakestep 1 3\n\
+            "server {PEER} port {UPSTREAM_PORT} iburst minpoll 0 maxpoll 0\nmakestep 1 3\n\
              driftfile {DRIFT}\nallow\ncmdport 0\nbindcmdaddress /\npidfile /run/ntp.pid\n"
         );
         fs::write(CONFIGURATION, own + directives)?;
@@ -81,9 +81,12 @@ impl Daemon {
     }
 }
 
-/// The frequency in the drift file, ppm.
-pub(crate) fn drift_ppm() -> Result<f64> {
+/// The frequency in the drift file and how far off it may be, ppm.
+pub(crate) fn drift_ppm() -> Result<(f64, f64)> {
     let text = fs::read_to_string(DRIFT).context("there is no drift file")?;
-    let first = text.split_whitespace().next().context("the drift file is empty")?;
-    first.parse().with_context(|| format!("drift file: {text}"))
+    let numbers: Vec<f64> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    match numbers.as_slice() {
+        [drift, skew] => Ok((*drift, *skew)),
+        _ => bail!("drift file: {text}"),
+    }
 }

@@ -15,12 +15,11 @@ use crate::{client, upstream};
 /// How far from true time a clock is settled, seconds.
 const SETTLED_S: f64 = 1e-3;
 
-/// How long a clock must stay there, seconds: four times the longest interval between measurements would be 32, of
-/// which the first tell: a wrong frequency that leaves it there for this long is less than 200 ppm.
+/// How long a clock must stay there, seconds: a clock that merely passes by at 400 ppm is gone by then.
 const STAYED_S: f64 = 5.0;
 
 /// How long that is waited for, seconds.
-const PATIENCE_S: f64 = 40.0;
+const PATIENCE_S: f64 = 60.0;
 
 /// How often offsets are looked at.
 const LOOK: Duration = Duration::from_millis(10);

@@ -29,7 +29,11 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
         sleep(LEARNING);
         Ok(())
     })?;
-    guest.figure("drift_file_ppm", drift_ppm()?);
+    let (drift, skew) = drift_ppm()?;
+    guest.figure("drift_file_ppm", drift);
+    // A clock that loses has a negative drift.
+    let error = drift + f64::from(i32::try_from(RATE_PPM)?);
+    guest.figure("drift_error_in_skews", error.abs() / skew);
 
     kernel_clock::step(AHEAD)?;
     let second = Daemon::start("")?;
