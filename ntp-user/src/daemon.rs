@@ -19,6 +19,7 @@ use crate::clock::readings::monotonic;
 use crate::drift_file::DriftFile;
 use crate::event_loop::{self, DaemonDriver, Sources};
 use crate::features;
+use crate::metrics::{self, Endpoint, Questions};
 use crate::net::interfaces::Served;
 use crate::net::server::{InlineServer, WorkerThreads};
 use crate::net::udp::{LocalEnd, UdpTransport};
@@ -106,7 +107,7 @@ async fn serve(
     signals: Signals,
     interrupted: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
-    let Parts { clock, published, shared, sockets, is_inline, bound, xdp } = parts;
+    let Parts { clock, published, shared, sockets, is_inline, bound, metrics, xdp } = parts;
     let local = LocalEnd {
         v4: config.bindacqaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
         v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
@@ -145,12 +146,14 @@ async fn serve(
         _ => UserPath::Threads(WorkerThreads::start(sockets, &shared)?),
     };
     log_paths(config, &tasks);
+    let questions = start_metrics(metrics)?;
     tell_systemd(&[NotifyState::Ready]);
     if args.in_background {
         supervisor::report_ready()?;
     }
     let alarm = Alarm::new().context("cannot set timers")?;
-    let mut sources = Sources { incoming, resolved: addresses, alarm, signals, interrupted };
+    let mut sources =
+        Sources { incoming, resolved: addresses, questions, alarm, signals, interrupted };
     let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources).await;
     shut_down(driver, tasks, args.is_one_shot());
     outcome.context("the event loop failed")
@@ -189,6 +192,16 @@ fn log_paths(config: &Config, tasks: &Tasks) {
             tracing::info!(?bound, port, threads = threads.count(), "Answering in user space");
         }
     }
+}
+
+/// Starts to serve metrics, if they are wanted.
+fn start_metrics(endpoint: Option<Endpoint>) -> anyhow::Result<Questions> {
+    let (sender, questions) = metrics::questions();
+    if let Some(endpoint) = endpoint {
+        tracing::info!(addresses = ?endpoint.addresses(), "Serving metrics");
+        endpoint.start(sender).context("cannot serve metrics")?;
+    }
+    Ok(questions)
 }
 
 /// Ends serving, then timekeeping. Where XDP is to hold over, it answers from a last snapshot.

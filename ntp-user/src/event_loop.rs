@@ -14,6 +14,7 @@ use crate::clock::DaemonClock;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
 use crate::drift_file::DriftFile;
+use crate::metrics::{Question, Questions};
 use crate::net::udp::{Incoming, UdpTransport};
 use crate::resolver::{Resolved, ThreadResolver};
 use crate::serving::published::Published;
@@ -33,6 +34,8 @@ pub(crate) struct Sources {
     pub(crate) incoming: Receiver<Incoming>,
     /// Names that were resolved.
     pub(crate) resolved: UnboundedReceiver<Resolved>,
+    /// Scrapes of the metrics.
+    pub(crate) questions: Questions,
     /// Deadlines.
     pub(crate) alarm: Alarm,
     /// Signals.
@@ -45,6 +48,7 @@ pub(crate) struct Sources {
 enum Event {
     Incoming(Incoming),
     Resolved(Resolved),
+    Question(Question),
     Deadline,
     Served,
     Interrupted,
@@ -83,6 +87,8 @@ pub(crate) async fn run(
                 tasks.host_resolved(driver, &resolved);
                 driver.on_resolved(&resolved.name, &resolved.addresses);
             }
+            // Who asked may have gone.
+            Event::Question(question) => drop(question.send(tasks.state(driver))),
             Event::Deadline => driver.on_timer(),
             Event::Served | Event::Interrupted => {}
         }
@@ -96,6 +102,7 @@ async fn wait(sources: &mut Sources, tasks: &mut Tasks, deadline: MonoNs) -> io:
         // The senders live in the driver, as long as the loop runs.
         Some(incoming) = sources.incoming.recv() => Event::Incoming(incoming),
         Some(resolved) = sources.resolved.recv() => Event::Resolved(resolved),
+        Some(question) = sources.questions.recv() => Event::Question(question),
         outcome = sources.alarm.wait_until(deadline) => outcome.map(|()| Event::Deadline)?,
         () = tasks.serve() => Event::Served,
     };

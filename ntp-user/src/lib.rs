@@ -17,6 +17,7 @@ pub mod drift_file;
 mod event_loop;
 mod features;
 mod log;
+pub mod metrics;
 #[expect(unsafe_code, reason = "calls the kernel's socket interface")]
 pub mod net;
 mod pid_file;

@@ -19,6 +19,7 @@ use crate::clock::DaemonClock;
 use crate::clock::follow::FollowClock;
 use crate::clock::readings::precision_log2;
 use crate::clock::system::SystemClock;
+use crate::metrics::{Endpoint, EndpointError};
 use crate::net::server_socket::{self, ServerAddresses};
 use crate::net::worker::Shared;
 use crate::resolver::Families;
@@ -54,6 +55,8 @@ pub(crate) struct Parts {
     pub(crate) is_inline: bool,
     /// Addresses that are bound.
     pub(crate) bound: Vec<IpAddr>,
+    /// Where metrics are asked for; `None`: nowhere.
+    pub(crate) metrics: Option<Endpoint>,
     /// XDP, if it is on.
     pub(crate) xdp: Option<Xdp>,
 }
@@ -79,6 +82,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     };
     let mut sockets = server_socket::open(&wanted)?;
     sockets.retain(|group| !group.is_empty());
+    let metrics = metrics(config, means)?;
     let clock = open_clock(means.follow)?;
     let xdp = if means.is_one_shot { None } else { load_xdp(config, !sockets.is_empty())? };
     let (xdp, xdp_page) = xdp.unzip();
@@ -95,6 +99,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         is_inline: threads == 0,
         bound: wanted.addresses.iter().map(SocketAddr::ip).collect(),
         sockets,
+        metrics,
         xdp,
     })
 }
@@ -125,6 +130,11 @@ fn addresses(config: &Config, rules: &AccessRules, families: Families) -> Vec<So
         is_served(v6).then(|| IpAddr::V6(config.bindaddress_v6.unwrap_or(Ipv6Addr::UNSPECIFIED)));
     let addresses = v4.into_iter().chain(v6).filter(|&address| families.include(address));
     addresses.map(|address| SocketAddr::new(address, config.port)).collect()
+}
+
+fn metrics(config: &Config, means: Means) -> Result<Option<Endpoint>, EndpointError> {
+    let is_wanted = !config.metricsaddress.is_empty() && !means.is_one_shot;
+    is_wanted.then(|| Endpoint::bind(&config.metricsaddress)).transpose()
 }
 
 fn threads(config: &Config) -> usize {

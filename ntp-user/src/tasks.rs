@@ -2,6 +2,7 @@
 //! when there are no threads for it, and reports.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ntp_common::acl::AclControl;
 use ntp_common::counters::{COUNTER_COUNT, Counters, REASONS, answered};
@@ -12,6 +13,7 @@ use ntp_engine::seams::Resolver;
 use crate::access::{AccessRules, HostAddresses, TooManyRules};
 use crate::bpf::xdp::Xdp;
 use crate::event_loop::DaemonDriver;
+use crate::metrics::State;
 use crate::net::interfaces::{Served, host_addresses, tables};
 use crate::net::server::{InlineServer, WorkerThreads};
 use crate::resolver::Resolved;
@@ -180,6 +182,22 @@ impl Tasks {
     pub(crate) fn log_counters(&self) {
         let xdp = self.xdp.as_ref().map_or([0; COUNTER_COUNT], Xdp::counters);
         log_counters(&xdp, &self.user_path.counters());
+    }
+
+    /// The daemon's state, for metrics.
+    #[must_use]
+    pub(crate) fn state(&self, driver: &DaemonDriver) -> State {
+        let (now, published) = (driver.now(), &driver.seams().ref_map);
+        let age_s = |at: MonoNs| Duration::from_nanos(now.mono.since(at)).as_secs_f64();
+        State {
+            tracking: driver.engine().tracking(now),
+            sources: driver.engine().sources(now),
+            is_live: published.is_live(now.mono),
+            snapshot_age_s: published.last_publication().map(age_s),
+            interfaces: self.xdp.as_ref().map(Xdp::attached).unwrap_or_default(),
+            xdp: self.xdp.as_ref().map(Xdp::counters),
+            user: self.user_path.counters(),
+        }
     }
 
     fn resolve_hosts(&self, driver: &mut DaemonDriver) {

@@ -5,6 +5,7 @@
 mod degraded;
 mod laboratory;
 mod lifetime;
+mod metrics;
 mod packets;
 mod peers;
 mod played;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         packets::trials(),
         user_path::trials(),
         lifetime::trials(),
+        metrics::trials(),
         refusals::trials(),
         degraded::trials(),
     ];

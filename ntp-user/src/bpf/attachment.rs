@@ -189,6 +189,15 @@ impl Attachment {
         &self.wanted.interface
     }
 
+    /// Whether a program answers on the interface: this one or an earlier run's.
+    #[must_use]
+    pub const fn is_attached(&self) -> bool {
+        match self.hold {
+            Hold::Link(_) | Hold::Pinned { .. } | Hold::Earlier(_) => true,
+            Hold::Nothing => false,
+        }
+    }
+
     /// How the program is attached.
     #[must_use]
     pub const fn mode(&self) -> AttachMode {

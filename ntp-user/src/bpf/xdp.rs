@@ -11,6 +11,7 @@ use super::attachment::{AttachError, Attachment};
 use super::program::{LoadError, Program};
 use super::serving_map::MappedPage;
 use crate::access::{AccessRules, TooManyRules};
+use crate::metrics::Interface;
 
 /// XDP is not on.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +141,18 @@ impl Xdp {
     #[must_use]
     pub fn interfaces(&self) -> Vec<String> {
         self.attachments.iter().map(|attachment| attachment.interface().to_owned()).collect()
+    }
+
+    /// Interfaces on which the program answers now, and how.
+    #[must_use]
+    pub fn attached(&self) -> Vec<Interface> {
+        let attached = self.attachments.iter().filter(|attachment| attachment.is_attached());
+        attached
+            .map(|attachment| Interface {
+                name: attachment.interface().to_owned(),
+                mode: attachment.mode().name(),
+            })
+            .collect()
     }
 
     /// How long requests are answered after the daemon has gone; `None`: not at all.

@@ -22,6 +22,7 @@ pub struct Published {
     xdp: Option<SnapshotWriter<MappedPage>>,
     hold_ns: u64,
     synchronised_until: MonoNs,
+    last_publication: Option<MonoNs>,
 }
 
 impl Published {
@@ -32,7 +33,7 @@ impl Published {
         let (user, xdp) = (SnapshotWriter::new(user), xdp.map(SnapshotWriter::new));
         let hold_ns = hold.map_or(0, |hold| u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX));
         let hold_ns = hold_ns.min(MAX_LIFE_NS);
-        Self { user, xdp, hold_ns, synchronised_until: MonoNs(0) }
+        Self { user, xdp, hold_ns, synchronised_until: MonoNs(0), last_publication: None }
     }
 
     /// Whether the time can be had at `now` from what was published: it is valid, and of a clock that is
@@ -40,6 +41,12 @@ impl Published {
     #[must_use]
     pub fn is_live(&self, now: MonoNs) -> bool {
         now < self.synchronised_until
+    }
+
+    /// When the snapshot in force was published; `None`: none is.
+    #[must_use]
+    pub fn last_publication(&self) -> Option<MonoNs> {
+        self.last_publication
     }
 
     /// Tells the XDP program which access rules are in force.
@@ -60,8 +67,10 @@ impl Published {
 impl RefMap for Published {
     fn publish(&mut self, snapshot: &RefSnapshot) {
         self.user.publish(snapshot);
+        let now = monotonic();
+        self.last_publication = Some(now);
         if let Some(xdp) = &mut self.xdp {
-            xdp.publish(&held(snapshot, monotonic().after(self.hold_ns)));
+            xdp.publish(&held(snapshot, now.after(self.hold_ns)));
         }
         let is_synchronised = snapshot.leap() != LeapIndicator::Unsynchronised;
         self.synchronised_until = MonoNs(if is_synchronised { snapshot.valid_until_ns } else { 0 });
@@ -73,6 +82,7 @@ impl RefMap for Published {
             xdp.invalidate();
         }
         self.user.invalidate();
+        self.last_publication = None;
         self.synchronised_until = MonoNs(0);
     }
 }

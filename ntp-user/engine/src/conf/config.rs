@@ -2,7 +2,7 @@
 //! and defaults to what chrony does without the directive.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::access::AccessRule;
@@ -79,6 +79,8 @@ pub struct Config {
     pub xdp: Vec<Located<Xdp>>,
     /// `serverthreads`: serving threads, 0 (everything on the main thread) to 64. `None`: the daemon decides.
     pub serverthreads: Option<u8>,
+    /// `metricsaddress`: where metrics are served over HTTP.
+    pub metricsaddress: Vec<SocketAddr>,
 
     // Command access.
     /// `bindcmdaddress`: the Unix socket of commands; `None` when switched off by `/`.
@@ -152,6 +154,7 @@ impl Default for Config {
             clientloglimit_bytes: 524_288,
             xdp: Vec::new(),
             serverthreads: None,
+            metricsaddress: Vec::new(),
             bindcmdaddress_path: Some(DEFAULT_COMMAND_SOCKET.into()),
             bindcmdaddress_v4: Ipv4Addr::LOCALHOST,
             bindcmdaddress_v6: Ipv6Addr::LOCALHOST,

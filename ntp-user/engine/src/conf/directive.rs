@@ -149,6 +149,7 @@ const READ: &[Directive] = &[
         Apply(read_interfaces::xdp),
     ),
     many("serverthreads COUNT", Works, Apply(read_interfaces::serverthreads)),
+    many("metricsaddress ADDRESS:PORT", Works, Apply(read_interfaces::metricsaddress)),
     // Command access.
     many("bindcmdaddress ADDRESS|PATH", NoEffectYet, Apply(read::bindcmdaddress)),
     one("cmdport PORT", NoEffectYet, |c, s, o| s.integer(o, 0..=65535).map(|v| c.cmdport = v)),
@@ -202,7 +203,6 @@ const UNREAD: &[Directive] = &[
     unread("ntsserverkey FILE", NotBuiltIn),
     unread("ntsservercert FILE", NotBuiltIn),
     unread("ptpport PORT", NotBuiltIn),
-    unread("metricsaddress ADDRESS:PORT", NotBuiltIn),
     // Tuning, and trimmings of what is refused above.
     unread("manual", NoEffectYet),
     unread("cmdratelimit [OPTION]...", NoEffectYet),

@@ -1,4 +1,7 @@
-//! Readers of the directives about network interfaces and threads: `hwtimestamp`, `xdp`, `serverthreads`.
+//! Readers of the directives about network interfaces and threads: `hwtimestamp`, `xdp`, `serverthreads`,
+//! `metricsaddress`.
+
+use std::net::SocketAddr;
 
 use std::ops::RangeInclusive;
 
@@ -123,6 +126,19 @@ pub(super) fn serverthreads<'a>(
         None => Ok(()),
         first => Err(s.report(owner.word, Problem::Duplicate { subject: owner.subject, first })),
     }
+}
+
+pub(super) fn metricsaddress<'a>(
+    c: &mut Config,
+    s: &mut Statement<'a, '_>,
+    owner: Owner<'a>,
+) -> Read<()> {
+    let expected = "an address and a port, such as 127.0.0.1:9123 or [::1]:9123";
+    let address: SocketAddr = s.value(owner, expected, |text| text.parse().ok())?;
+    if !c.metricsaddress.contains(&address) {
+        c.metricsaddress.push(address);
+    }
+    Ok(())
 }
 
 /// What the kernel accepts as the name of a network interface.

@@ -201,6 +201,9 @@ fn every_further_plain_directive_sets_its_own_field() {
                 Some(RateLimit { interval_log2: -4, burst: 16, leak_log2: 1, kod_log2: 4 });
         }),
         ("rtcsync", |c| c.rtcsync = true),
+        ("metricsaddress 127.0.0.1:9123", |c| {
+            c.metricsaddress = vec!["127.0.0.1:9123".parse().unwrap()];
+        }),
         ("serverthreads 0", |c| c.serverthreads = Some(0)),
         ("serverthreads 64", |c| c.serverthreads = Some(64)),
         ("user ntp", |c| c.user = Some("ntp".into())),

@@ -1,0 +1,13 @@
+//! Metrics for Prometheus: an HTTP endpoint on a thread of its own, which asks the timekeeping thread for its
+//! state at every scrape. Neither the thread nor a socket exists without `metricsaddress`.
+
+mod clock;
+mod http;
+mod page;
+mod serving;
+mod sources;
+mod state;
+
+pub use http::{Endpoint, EndpointError};
+pub use page::render;
+pub use state::{Interface, Question, Questions, State, questions};

@@ -1,0 +1,55 @@
+//! Metrics of what is served, on both paths.
+
+use std::fmt;
+
+use ntp_common::counters::{Counters, Family, REASONS, answered_index};
+use ntp_common::wire::NEWEST_VERSION;
+
+use super::page::{Labels, Page, SECONDS};
+use super::state::State;
+
+/// Writes what both paths have done.
+pub(super) fn write(page: &mut Page<'_>, state: &State) -> fmt::Result {
+    let paths = [("user", Some(&state.user)), ("xdp", state.xdp.as_ref())];
+    let paths: Vec<(&str, &Counters)> =
+        paths.into_iter().filter_map(|(path, counters)| Some((path, counters?))).collect();
+    let answered = paths.iter().flat_map(|&(path, counters)| answered_by(path, counters));
+    page.counters(("requests_answered", "Requests answered", None), answered)?;
+    let unanswered = paths.iter().flat_map(|&(path, counters)| {
+        REASONS.iter().map(move |&reason| {
+            let labels = vec![("path", path.to_owned()), ("reason", reason.name().to_owned())];
+            (labels, counters[reason as usize])
+        })
+    });
+    page.counters(
+        ("packets_unanswered", "Packets not answered where they were seen, by reason", None),
+        unanswered,
+    )?;
+    if let Some(age_s) = state.snapshot_age_s {
+        page.gauge(("snapshot_age", "Age of the snapshot that is served from", SECONDS), age_s)?;
+    }
+    page.gauges(
+        ("interface_info", "Interfaces on which XDP answers, and how", None),
+        state.interfaces.iter().map(|interface| {
+            let labels =
+                vec![("interface", interface.name.clone()), ("mode", interface.mode.to_owned())];
+            (labels, 1.0)
+        }),
+    )
+}
+
+fn answered_by<'a>(
+    path: &'a str,
+    counters: &'a Counters,
+) -> impl Iterator<Item = (Labels<'static>, u64)> + 'a {
+    [(Family::V4, "ipv4"), (Family::V6, "ipv6")].into_iter().flat_map(move |(family, name)| {
+        (1..=NEWEST_VERSION).map(move |version| {
+            let labels = vec![
+                ("path", path.to_owned()),
+                ("family", name.to_owned()),
+                ("version", version.to_string()),
+            ];
+            (labels, counters[answered_index(family, version)])
+        })
+    })
+}
