@@ -9,6 +9,7 @@ use ntp_common::time::{MonoNs, NtpDuration};
 use rand::Rng;
 
 use crate::engine::{Drift, Engine};
+use crate::operation::{Operation, OperationError};
 use crate::seams::{
     Action, Clock, ClockError, DriftStore, Event, Now, RefMap, RequestId, Resolver, SourceId,
     Stamped, Transport,
@@ -107,6 +108,19 @@ where
     #[must_use]
     pub fn next_deadline(&self) -> Option<MonoNs> {
         self.engine.next_deadline()
+    }
+
+    /// Carries out what an operator wants done.
+    ///
+    /// # Errors
+    /// [`OperationError`], with nothing changed.
+    pub fn operate(&mut self, operation: &Operation) -> Result<(), OperationError> {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let transport = &self.seams.transport;
+        let is_routed = |to: SocketAddr| transport.has_route(to);
+        let (outcome, actions) = self.engine.operate(operation, &is_routed, now);
+        self.carry_out(actions);
+        outcome
     }
 
     /// Leaves the clock on its base frequency, saves the drift, and withdraws the snapshot; with `hold`, a

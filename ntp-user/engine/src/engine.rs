@@ -7,6 +7,7 @@
 mod clock;
 mod lookup;
 mod monotone;
+mod operations;
 mod publish;
 mod reports;
 
@@ -136,11 +137,7 @@ impl<R: Rng> Engine<R> {
                     source.sent(request, at);
                 }
             }
-            Event::SendFailed { source } => {
-                if let Some(source) = self.sources.get_mut(&source) {
-                    source.send_failed();
-                }
-            }
+            Event::SendFailed { source } => self.on_send_failed(source),
             Event::Received { source, from, packet, at } => {
                 self.on_packet(source, from, packet, at, &now, &mut actions);
             }

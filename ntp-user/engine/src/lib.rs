@@ -12,6 +12,7 @@ pub mod engine;
 mod estimate;
 mod filter;
 mod names;
+pub mod operation;
 mod reference;
 mod regress;
 pub mod report;

@@ -36,6 +36,10 @@ pub(crate) struct ConfiguredLine {
     failures: u32,
     answered: bool,
     refused: Vec<IpAddr>,
+    /// Whether sources are asked from the start.
+    online: bool,
+    /// Whether sources that are not among the addresses of the name any more are to be replaced.
+    refreshing: bool,
 }
 
 impl ConfiguredLine {
@@ -46,12 +50,14 @@ impl ConfiguredLine {
             Host::Address(_) => Lookup::Done,
         };
         Self {
+            online: !line.options.offline,
             line,
             members: Vec::new(),
             lookup,
             failures: 0,
             answered: false,
             refused: Vec::new(),
+            refreshing: false,
         }
     }
 
@@ -94,6 +100,21 @@ impl ConfiguredLine {
         }
     }
 
+    /// Lets a pool have one source less.
+    pub(crate) fn shrink(&mut self) {
+        self.line.options.maxsources = self.line.options.maxsources.saturating_sub(1);
+    }
+
+    /// Whether its sources are asked from the start.
+    pub(crate) fn is_online(&self) -> bool {
+        self.online
+    }
+
+    /// Sources that it gets from now on are asked from the start, or are not.
+    pub(crate) fn set_online(&mut self, online: bool) {
+        self.online = online;
+    }
+
     /// Whether its name has been asked for, but not answered once: its sources may come any moment.
     pub(crate) fn is_unheard(&self) -> bool {
         self.name().is_some() && !self.answered
@@ -127,9 +148,23 @@ impl ConfiguredLine {
         }
     }
 
+    /// Its addresses are to be looked up now, and sources that are no longer among them are to be replaced.
+    pub(crate) fn refresh(&mut self, now: MonoNs) {
+        if self.name().is_some() {
+            self.lookup = Lookup::Due(now);
+            self.refreshing = true;
+        }
+    }
+
+    /// Whether sources that are not among the addresses of the name any more are to be replaced.
+    pub(crate) fn is_refreshing(&self) -> bool {
+        self.refreshing
+    }
+
     /// The name was answered: `enough` tells whether what was looked for was found.
     pub(crate) fn answered(&mut self, enough: bool, now: MonoNs) {
         self.answered = true;
+        self.refreshing = false;
         if enough {
             self.failures = 0;
             self.lookup = Lookup::Done;

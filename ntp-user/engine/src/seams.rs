@@ -216,6 +216,9 @@ pub trait Transport {
 
     /// Closes the socket of `source`, if it has one.
     fn close(&mut self, source: SourceId);
+
+    /// Whether a packet could be sent to `to` as things are.
+    fn has_route(&self, to: SocketAddr) -> bool;
 }
 
 /// Where snapshots are published for those who answer requests.

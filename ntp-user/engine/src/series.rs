@@ -182,6 +182,11 @@ impl Series {
         self.samples.len()
     }
 
+    /// The shortest delay, seconds.
+    pub(crate) fn shortest_delay_s(&self) -> Option<f64> {
+        self.samples.iter().map(|sample| sample.delay_s).reduce(f64::min)
+    }
+
     /// Time between the first and the last sample, seconds.
     pub(crate) fn span_s(&self) -> f64 {
         match (self.samples.front(), self.samples.back()) {

@@ -171,6 +171,12 @@ impl Transport for UdpTransport {
     fn close(&mut self, source: SourceId) {
         self.listeners.remove(&source);
     }
+
+    fn has_route(&self, to: SocketAddr) -> bool {
+        // A socket can only be connected along a route.
+        let connect = |socket| socket::connect(&socket, to);
+        self.local.families.include(to.ip()) && socket::udp(to).and_then(connect).is_ok()
+    }
 }
 
 impl Wait {

@@ -73,6 +73,10 @@ impl Transport for Seam {
     }
 
     fn close(&mut self, _source: SourceId) {}
+
+    fn has_route(&self, to: SocketAddr) -> bool {
+        self.0.borrow().servers.iter().any(|server| server.address == to)
+    }
 }
 
 impl RefMap for Seam {

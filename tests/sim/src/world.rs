@@ -9,6 +9,8 @@ use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::HEADER_LEN;
 use ntp_engine::driver::{Driver, Seams};
 use ntp_engine::engine::Drift;
+use ntp_engine::operation::{Operation, OperationError};
+use ntp_engine::report::SourceReport;
 use ntp_engine::seams::{ClockStatus, SourceId, Stamped, StampedBy};
 use ntp_engine::settings::EngineConfig;
 use rand_chacha::ChaCha8Rng;
@@ -181,6 +183,23 @@ impl World {
     pub fn resolve(&mut self, name: &str, addresses: &[IpAddr]) {
         self.machine_mut().asked_names.retain(|asked| asked != name);
         self.driver.on_resolved(name, addresses);
+    }
+
+    /// Does what an operator would have done.
+    ///
+    /// # Errors
+    /// What the daemon answers.
+    pub fn operate(&mut self, operation: &Operation) -> Result<(), OperationError> {
+        self.driver.operate(operation)
+    }
+
+    /// The report of a source, by its place in the configuration.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn source(&self, index: usize) -> SourceReport {
+        self.driver.engine().sources(self.driver.now()).remove(index)
     }
 
     /// Ends the daemon.

@@ -196,6 +196,11 @@ impl<R: Rng> Engine<R> {
     /// right now, only the sources can tell.
     fn start_over(&mut self, step_s: f64, now: &Now, actions: &mut Vec<Action>) {
         tracing::warn!(step_s, "System clock was changed by {step_s:.6} seconds, and not by us");
+        self.forget_measurements(now, actions);
+    }
+
+    /// Forgets all measurements and measures anew; until then there is no time.
+    pub(super) fn forget_measurements(&mut self, now: &Now, actions: &mut Vec<Action>) {
         let base = self.discipline.forget(now);
         let known = self.discipline.known_frequency(now.time);
         self.bank.restart(known);

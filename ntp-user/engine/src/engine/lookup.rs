@@ -68,18 +68,25 @@ impl<R: Rng> Engine<R> {
             }
             if self.lines[index].members().len() < self.lines[index].capacity() {
                 self.add_source(index, address, now);
-            } else if let Some(useless) = self.useless_member(index) {
-                self.replace_source(index, useless, address, now, actions);
+            } else if let Some(id) = self.replaceable_member(index, addresses) {
+                self.replace_source(index, id, address, now, actions);
             }
         }
-        let enough =
-            !self.lines[index].members().is_empty() && self.useless_member(index).is_none();
+        let mut members = self.lines[index].members().iter();
+        let useless = members.any(|id| self.sources.get(id).is_some_and(is_useless));
+        let enough = !self.lines[index].members().is_empty() && !useless;
         self.lines[index].answered(enough, now.mono);
     }
 
-    fn useless_member(&self, index: usize) -> Option<SourceId> {
+    /// A source of a line that would better be another one; when its addresses are refreshed, one that is no
+    /// longer among them, too.
+    fn replaceable_member(&self, index: usize, addresses: &[IpAddr]) -> Option<SourceId> {
+        let refreshing = self.lines[index].is_refreshing();
+        let is_replaceable = |source: &Source| {
+            is_useless(source) || refreshing && !addresses.contains(&source.address().ip())
+        };
         let mut members = self.lines[index].members().iter().copied();
-        members.find(|id| self.sources.get(id).is_some_and(is_useless))
+        members.find(|id| self.sources.get(id).is_some_and(is_replaceable))
     }
 
     fn replace_source(
@@ -100,13 +107,13 @@ impl<R: Rng> Engine<R> {
         self.add_source(index, address, now);
     }
 
-    fn add_source(&mut self, index: usize, address: IpAddr, now: &Now) {
+    pub(super) fn add_source(&mut self, index: usize, address: IpAddr, now: &Now) {
         let id = SourceId(self.next_source);
         self.next_source += 1;
         let options = self.lines[index].line().options.clone();
         let known = self.discipline.known_frequency(now.time);
         let mut source = Source::new(id, address, options, known, self.precision_s);
-        source.start(now.mono, first_delay_s(&mut self.rng));
+        source.start(now.mono, first_delay_s(&mut self.rng), self.lines[index].is_online());
         self.sources.insert(id, source);
         self.lines[index].add(id);
     }

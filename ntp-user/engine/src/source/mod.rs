@@ -1,5 +1,6 @@
 //! One source: asks a server, checks its replies, and keeps the samples. It neither selects nor steers.
 
+mod control;
 mod poll;
 mod reach;
 mod reply;
@@ -87,13 +88,6 @@ impl Source {
         }
     }
 
-    /// Begins to ask in `delay_s` seconds, unless the source waits to be told that the network is there.
-    pub(crate) fn start(&mut self, now: MonoNs, delay_s: f64) {
-        if !self.options.offline {
-            self.poll.start(now, delay_s, self.options.iburst);
-        }
-    }
-
     /// Forgets what was measured, which is about a clock that is no more, and measures anew.
     pub(crate) fn restart(&mut self, now: MonoNs, delay_s: f64, known: KnownFrequency) {
         self.request = None;
@@ -111,6 +105,9 @@ impl Source {
 
     /// The request that is due now.
     pub(crate) fn poll(&mut self, now: MonoNs, id: RequestId, rng: &mut impl Rng) -> Action {
+        if !self.reach.is_reachable() && self.reach.missed() > 0 {
+            self.poll.back_off();
+        }
         self.reach.polled();
         self.counts.sent += 1;
         self.poll.sent(now, rng);
@@ -125,11 +122,6 @@ impl Source {
         if let Some(request) = self.request.as_mut().filter(|request| request.id == id) {
             request.stamp(at);
         }
-    }
-
-    /// The last request could not be sent; it stays a missed poll.
-    pub(crate) fn send_failed(&mut self) {
-        self.request = None;
     }
 
     /// Takes a packet. `in_force` is the frequency correction of the clock, `expected` what is known of it if
@@ -243,6 +235,7 @@ impl Source {
 
     /// Asks at this interval from now on, as far as the options allow.
     pub(crate) fn pace(&mut self, interval_s: f64, rng: &mut impl Rng) {
+        self.poll.set_near(self.is_near());
         self.poll.pace(interval_s, rng);
     }
 

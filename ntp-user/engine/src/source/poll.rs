@@ -14,8 +14,16 @@ const LONGEST_ASKED_LOG2: i8 = 10;
 /// Requests of an `iburst` that are to be answered, and how many are sent at most.
 const BURST_GOOD: u8 = 4;
 const BURST_SENT: u8 = 8;
-/// Seconds between the requests of a burst.
+/// Answers that the option `burst` wants of each poll, and how many requests it sends for one at most.
+const RETRY_GOOD: u8 = 1;
+const RETRY_SENT: f64 = 4.0;
+/// Seconds between the requests of a burst, and their largest part of the poll interval.
 const BURST_INTERVAL_S: f64 = 2.0;
+const BURST_INTERVAL_PART: f64 = 0.25;
+/// Shortest interval to a source that is not known to be near, seconds.
+const SHORTEST_FAR_S: f64 = 1.0;
+/// What an interval grows by with each request to a source that does not answer any more: the fourth root of 2.
+const BACK_OFF: f64 = 1.189_207_115_002_721;
 /// Part of the interval by which a request may be early or late, so that clients that were started together
 /// do not stay together.
 const SPREAD: f64 = 0.02;
@@ -37,6 +45,12 @@ pub(crate) struct Poll {
     interval_s: f64,
     /// How much more often to ask than the estimator wants.
     eagerness: f64,
+    /// Whether a request that is not answered is repeated soon.
+    retries: bool,
+    /// Whether the source is asked at all, but for bursts.
+    online: bool,
+    /// Whether the source is near enough to be asked more than once a second.
+    near: bool,
     burst: Option<Burst>,
     last: Option<MonoNs>,
     due: Option<MonoNs>,
@@ -45,27 +59,80 @@ pub(crate) struct Poll {
 impl Poll {
     /// Polling that has not begun.
     pub(crate) fn new(options: &SourceOptions) -> Self {
-        Self {
+        let mut poll = Self {
             minimum_log2: options.minpoll_log2,
             maximum_log2: options.maxpoll_log2.max(options.minpoll_log2),
             interval_s: f64::from(options.minpoll_log2).exp2(),
             eagerness: f64::from(options.polltarget.max(1)) / USUAL_TARGET,
+            retries: options.burst,
+            online: false,
+            near: false,
             burst: None,
             last: None,
             due: None,
+        };
+        poll.limit();
+        poll
+    }
+
+    /// Takes over options that were changed.
+    pub(crate) fn configure(&mut self, options: &SourceOptions, rng: &mut impl Rng) {
+        let (before, interval_s) = (self.eagerness, self.interval_s);
+        self.minimum_log2 = options.minpoll_log2;
+        self.maximum_log2 = options.maxpoll_log2.max(options.minpoll_log2);
+        self.eagerness = Self::new(options).eagerness;
+        self.interval_s *= before / self.eagerness;
+        self.limit();
+        #[expect(clippy::float_cmp, reason = "only whether it is another")]
+        if self.interval_s != interval_s {
+            self.schedule(rng);
         }
     }
 
     /// Begins `delay_s` seconds from now, with a burst if asked for.
     pub(crate) fn start(&mut self, now: MonoNs, delay_s: f64, burst: bool) {
+        self.online = true;
         self.burst = burst.then_some(Burst { to_be_answered: BURST_GOOD, to_be_sent: BURST_SENT });
         self.due = Some(seconds::after(now, delay_s));
     }
 
     /// Ends polling.
     pub(crate) fn stop(&mut self) {
+        self.online = false;
         self.burst = None;
         self.due = None;
+    }
+
+    /// Goes on, if polling ends with a burst.
+    pub(crate) fn go_on(&mut self) {
+        self.online = true;
+    }
+
+    /// Ends polling, after the burst that is going on.
+    pub(crate) fn fade_out(&mut self) {
+        self.online = false;
+        if self.burst.is_none() {
+            self.due = None;
+        }
+    }
+
+    /// Asks up to `sent` times in quick succession from `delay_s` seconds on, until `good` requests were
+    /// answered. A burst that is going on stays as it is.
+    pub(crate) fn burst(&mut self, now: MonoNs, delay_s: f64, good: u8, sent: u8) {
+        if self.burst.is_none() && good > 0 && sent > 0 {
+            self.burst = Some(Burst { to_be_answered: good, to_be_sent: sent });
+            self.due = Some(seconds::after(now, delay_s));
+        }
+    }
+
+    /// Whether it goes on without a burst.
+    pub(crate) fn is_online(&self) -> bool {
+        self.online
+    }
+
+    /// Whether a burst is going on.
+    pub(crate) fn is_in_burst(&self) -> bool {
+        self.burst.is_some()
     }
 
     /// When the next request is due; `None`: never.
@@ -82,13 +149,19 @@ impl Poll {
 
     /// The time to the next request, seconds.
     pub(crate) fn current_interval_s(&self) -> f64 {
-        let burst_s = if self.burst.is_some() { BURST_INTERVAL_S } else { f64::INFINITY };
-        self.interval_s.min(burst_s)
+        if self.burst.is_some() {
+            BURST_INTERVAL_S.min(BURST_INTERVAL_PART * self.interval_s)
+        } else {
+            self.interval_s
+        }
     }
 
     /// A request leaves now; the next one is scheduled.
     pub(crate) fn sent(&mut self, now: MonoNs, rng: &mut impl Rng) {
         self.last = Some(now);
+        if self.retries && self.burst.is_none() && self.online {
+            self.burst = self.retry();
+        }
         if let Some(burst) = &mut self.burst {
             burst.to_be_sent = burst.to_be_sent.saturating_sub(1);
             if burst.to_be_sent == 0 {
@@ -96,6 +169,30 @@ impl Poll {
             }
         }
         self.schedule(rng);
+    }
+
+    /// The burst that one poll of the option `burst` may become: as many requests as keep their mean interval
+    /// from falling below the shortest.
+    fn retry(&self) -> Option<Burst> {
+        let shortest_s = f64::from(self.minimum_log2).exp2();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small number above 0"
+        )]
+        let to_be_sent = (self.interval_s / shortest_s).clamp(1.0, RETRY_SENT) as u8;
+        (to_be_sent > 1).then_some(Burst { to_be_answered: RETRY_GOOD, to_be_sent })
+    }
+
+    /// A request was not answered, as many before it were not.
+    pub(crate) fn back_off(&mut self) {
+        self.interval_s *= BACK_OFF;
+        self.limit();
+    }
+
+    /// Whether the source is near enough to be asked more than once a second.
+    pub(crate) fn set_near(&mut self, near: bool) {
+        self.near = near;
     }
 
     /// A good reply has come.
@@ -143,9 +240,15 @@ impl Poll {
     fn limit(&mut self) {
         let limits = (f64::from(self.minimum_log2).exp2(), f64::from(self.maximum_log2).exp2());
         self.interval_s = self.interval_s.clamp(limits.0, limits.1);
+        if !self.near {
+            self.interval_s = self.interval_s.max(SHORTEST_FAR_S);
+        }
     }
 
     fn schedule(&mut self, rng: &mut impl Rng) {
+        if !self.online && self.burst.is_none() {
+            self.due = None;
+        }
         let Some(last) = self.last.filter(|_| self.due.is_some()) else { return };
         let spread = 1.0 + rng.random_range(-SPREAD..SPREAD);
         self.due = Some(seconds::after(last, self.current_interval_s() * spread));

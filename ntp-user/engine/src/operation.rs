@@ -1,0 +1,247 @@
+//! What an operator can have done while the daemon runs, as values: whoever speaks a command protocol only
+//! translates. [`Driver::operate`](crate::driver::Driver::operate) is the way in.
+
+use std::net::IpAddr;
+
+use crate::conf::{Source as Line, SourceOptions};
+
+/// Most sources and names that can be configured at once, those of the configuration file included.
+pub const MOST_LINES: usize = 4096;
+
+/// Sources that an operation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// All, and those that names will be resolved to.
+    All,
+    /// Those whose address is `address` in the bits that are set in `mask`, which is of the same family.
+    Masked {
+        /// An address.
+        address: IpAddr,
+        /// Bits that are compared.
+        mask: IpAddr,
+    },
+}
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Ask these sources from now on.
+    Online(Selector),
+    /// Do not ask them any more.
+    Offline(Selector),
+    /// Ask those to which there is a route, and no others.
+    OnlineIfRouted(Selector),
+    /// Ask servers in quick succession until `good` requests were answered, up to `total` times. Peers are left
+    /// alone: they keep time with each other's requests.
+    Burst {
+        /// Which.
+        sources: Selector,
+        /// Answers that are wanted, from 1.
+        good: u8,
+        /// Requests at most, from 1.
+        total: u8,
+    },
+    /// Change an option of the source with this address.
+    Change {
+        /// Its address.
+        address: IpAddr,
+        /// The option and its new value.
+        change: Change,
+    },
+    /// Add a source, as if the configuration had this line, too.
+    Add(Box<Line>),
+    /// Delete the source with this address.
+    Delete(IpAddr),
+    /// Forget all measurements, and be unsynchronised until there are new ones.
+    ResetSources,
+    /// Resolve all names again, and replace sources that are no longer among their addresses.
+    Refresh,
+}
+
+/// An option of a source with its new value, which is clamped to the range that the option has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    /// `minpoll`, log2 seconds, -7..=24; raises `maxpoll` if need be.
+    Minpoll(i8),
+    /// `maxpoll`, log2 seconds, -7..=24; lowers `minpoll` if need be.
+    Maxpoll(i8),
+    /// `maxdelay`, seconds, 0..=1000.
+    Maxdelay(f64),
+    /// `maxdelayratio`, from 0 (off).
+    Maxdelayratio(f64),
+    /// `maxdelaydevratio`, from 0.
+    Maxdelaydevratio(f64),
+    /// `minstratum`, 0..=16.
+    Minstratum(u8),
+    /// `polltarget`, from 1.
+    Polltarget(u32),
+    /// `offset`, seconds.
+    Offset(f64),
+    /// `prefer`, `noselect`, `trust` and `require`: those that are set are in force, the others are not.
+    Selection(SelectOptions),
+}
+
+/// Options of a source that selection looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag for each option of chrony.conf")]
+pub struct SelectOptions {
+    /// `prefer`
+    pub prefer: bool,
+    /// `noselect`
+    pub noselect: bool,
+    /// `trust`
+    pub trust: bool,
+    /// `require`
+    pub require: bool,
+}
+
+/// Why an operation was not carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperationError {
+    /// No source is meant.
+    #[error("no such source")]
+    NoSuchSource,
+    /// A source has the address already.
+    #[error("source already present")]
+    AlreadyPresent,
+    /// There are [`MOST_LINES`].
+    #[error("too many sources present")]
+    TooMany,
+    /// A number of answers or requests of a burst is 0, or an offset or delay no number.
+    #[error("value out of range")]
+    OutOfRange,
+}
+
+/// How many sources do what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// Asked.
+    pub online: u32,
+    /// Not asked.
+    pub offline: u32,
+    /// Asked in a burst, and online after it.
+    pub burst_online: u32,
+    /// Asked in a burst, and offline after it.
+    pub burst_offline: u32,
+    /// Names without addresses yet, and missing members of pools.
+    pub unresolved: u32,
+}
+
+impl Selector {
+    /// The source with this address, and no other.
+    #[must_use]
+    pub fn one(address: IpAddr) -> Self {
+        let mask = match address {
+            IpAddr::V4(_) => IpAddr::from([0xff; 4]),
+            IpAddr::V6(_) => IpAddr::from([0xff; 16]),
+        };
+        Self::Masked { address, mask }
+    }
+
+    /// Whether a source with this address is meant.
+    #[must_use]
+    pub fn includes(&self, candidate: IpAddr) -> bool {
+        match *self {
+            Self::All => true,
+            Self::Masked { address, mask } => match (address, mask, candidate) {
+                (IpAddr::V4(address), IpAddr::V4(mask), IpAddr::V4(candidate)) => {
+                    candidate & mask == address & mask
+                }
+                (IpAddr::V6(address), IpAddr::V6(mask), IpAddr::V6(candidate)) => {
+                    candidate & mask == address & mask
+                }
+                _ => false,
+            },
+        }
+    }
+}
+
+impl Change {
+    /// Changes options, and says what changed as the log has it; `None` for what is no number.
+    pub(crate) fn apply(self, options: &mut SourceOptions) -> Option<String> {
+        const POLLS: (i8, i8) = (-7, 24);
+        const LONGEST_S: f64 = 1000.0;
+        let number =
+            |value: f64, least: f64, most: f64| value.is_finite().then(|| value.clamp(least, most));
+        Some(match self {
+            Self::Minpoll(log2) => {
+                options.minpoll_log2 = log2.clamp(POLLS.0, POLLS.1);
+                options.maxpoll_log2 = options.maxpoll_log2.max(options.minpoll_log2);
+                format!("minpoll {}", options.minpoll_log2)
+            }
+            Self::Maxpoll(log2) => {
+                options.maxpoll_log2 = log2.clamp(POLLS.0, POLLS.1);
+                options.minpoll_log2 = options.minpoll_log2.min(options.maxpoll_log2);
+                format!("maxpoll {}", options.maxpoll_log2)
+            }
+            Self::Maxdelay(seconds) => {
+                options.maxdelay_s = number(seconds, 0.0, LONGEST_S)?;
+                format!("maxdelay {:.6}", options.maxdelay_s)
+            }
+            Self::Maxdelayratio(ratio) => {
+                options.maxdelayratio = number(ratio, 0.0, f64::MAX)?;
+                format!("maxdelayratio {:.6}", options.maxdelayratio)
+            }
+            Self::Maxdelaydevratio(ratio) => {
+                options.maxdelaydevratio = number(ratio, 0.0, f64::MAX)?;
+                format!("maxdelaydevratio {:.6}", options.maxdelaydevratio)
+            }
+            Self::Minstratum(stratum) => {
+                options.minstratum = stratum.min(16);
+                format!("minstratum {}", options.minstratum)
+            }
+            Self::Polltarget(target) => {
+                options.polltarget = target.max(1);
+                format!("polltarget {}", options.polltarget)
+            }
+            Self::Offset(seconds) => {
+                options.offset_s = number(seconds, f64::MIN, f64::MAX)?;
+                format!("offset {:.6}", options.offset_s)
+            }
+            Self::Selection(flags) => {
+                options.prefer = flags.prefer;
+                options.noselect = flags.noselect;
+                options.trust = flags.trust;
+                options.require = flags.require;
+                format!("selection options {flags:?}")
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_compare_the_bits_of_their_mask() {
+        let network = Selector::Masked {
+            address: "192.0.2.77".parse().unwrap(),
+            mask: "255.255.255.0".parse().unwrap(),
+        };
+        let one = Selector::one("2001:db8::1".parse().unwrap());
+        for (selector, address, included) in [
+            (network, "192.0.2.1", true),
+            (network, "192.0.3.1", false),
+            (network, "2001:db8::1", false),
+            (one, "2001:db8::1", true),
+            (one, "2001:db8::2", false),
+            (Selector::All, "192.0.3.1", true),
+        ] {
+            assert_eq!(selector.includes(address.parse().unwrap()), included, "{address}");
+        }
+    }
+
+    #[test]
+    fn changed_options_are_clamped_to_their_range_and_each_other() {
+        let mut options = SourceOptions::default();
+        assert_eq!(Change::Minpoll(12).apply(&mut options).unwrap(), "minpoll 12");
+        assert_eq!((options.minpoll_log2, options.maxpoll_log2), (12, 12));
+        Change::Maxpoll(-20).apply(&mut options).unwrap();
+        assert_eq!((options.minpoll_log2, options.maxpoll_log2), (-7, -7));
+        assert_eq!(Change::Maxdelay(1e9).apply(&mut options).unwrap(), "maxdelay 1000.000000");
+        assert_eq!(Change::Offset(f64::NAN).apply(&mut options), None);
+        Change::Polltarget(0).apply(&mut options).unwrap();
+        assert_eq!(options.polltarget, 1);
+    }
+}

@@ -1,0 +1,65 @@
+//! What an operator can have a source do while it runs: go online and offline, send a burst, and follow
+//! changed options.
+
+use ntp_common::time::MonoNs;
+use rand::Rng;
+
+use super::Source;
+use crate::conf::SourceOptions;
+
+/// Longest round trip to a source that is asked more than once a second, seconds.
+const NEAR_S: f64 = 0.01;
+
+impl Source {
+    /// Begins to ask in `delay_s` seconds, `online` or not at all.
+    pub(crate) fn start(&mut self, now: MonoNs, delay_s: f64, online: bool) {
+        if online {
+            self.poll.start(now, delay_s, self.options.iburst);
+        }
+    }
+
+    /// Begins to ask, if it does not; says whether that is news. A server that refused is asked once more.
+    pub(crate) fn go_online(&mut self, now: MonoNs, delay_s: f64) -> bool {
+        let was_online = self.poll.is_online();
+        if !was_online && self.poll.is_in_burst() {
+            self.poll.go_on();
+        } else if !was_online {
+            self.refused = false;
+            self.poll.start(now, delay_s, self.options.iburst);
+        }
+        !was_online
+    }
+
+    /// Ends asking, after the burst that may be going on; says whether that is news.
+    pub(crate) fn go_offline(&mut self) -> bool {
+        let was_online = self.poll.is_online();
+        self.poll.fade_out();
+        if !self.poll.is_in_burst() {
+            self.request = None;
+        }
+        was_online
+    }
+
+    /// Asks up to `sent` times in quick succession, until `good` requests were answered.
+    pub(crate) fn burst(&mut self, now: MonoNs, delay_s: f64, good: u8, sent: u8) {
+        self.poll.burst(now, delay_s, good, sent);
+    }
+
+    /// The last request could not be sent; it stays a missed poll. Says whether the source went offline by it.
+    pub(crate) fn send_failed(&mut self) -> bool {
+        self.request = None;
+        self.options.auto_offline && self.go_offline()
+    }
+
+    /// Follows changed options.
+    pub(crate) fn configure(&mut self, options: SourceOptions, rng: &mut impl Rng) {
+        self.poll.configure(&options, rng);
+        self.options = options;
+    }
+
+    /// Whether it answers, from so near that it can be asked more than once a second.
+    pub(super) fn is_near(&self) -> bool {
+        let shortest_s = self.series.shortest_delay_s();
+        self.reach.is_reachable() && shortest_s.is_some_and(|delay_s| delay_s <= NEAR_S)
+    }
+}
