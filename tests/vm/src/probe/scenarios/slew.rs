@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
@@ -12,6 +13,11 @@ use crate::truth::{SECOND, Truth, realtime, seconds, steps_so_far};
 
 /// How far the system clock is ahead: 50 ms.
 const AHEAD: i64 = SECOND / 20;
+
+/// Readings between two pauses, in which the daemon has both processors: a reading after a pause is compared with
+/// the one before it, too.
+const READINGS: usize = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What the reading thread saw.
 #[derive(Debug, Default)]
@@ -46,10 +52,13 @@ fn read_until(end: &AtomicBool) -> Readings {
     let mut readings = Readings::default();
     let mut last = realtime();
     while !end.load(Ordering::Relaxed) {
-        let now = realtime();
-        readings.all += 1;
-        readings.backward += usize::from(now < last);
-        last = now;
+        for _ in 0..READINGS {
+            let now = realtime();
+            readings.all += 1;
+            readings.backward += usize::from(now < last);
+            last = now;
+        }
+        thread::sleep(PAUSE);
     }
     readings
 }
