@@ -3,6 +3,8 @@
 //!
 //! Time is extrapolated from `CLOCK_MONOTONIC`, which follows the same frequency steering as
 //! `CLOCK_REALTIME` but never steps. Past [`RefSnapshot::valid_until_ns`] nothing is answered from it.
+//!
+//! A leap second is scheduled in it as an instant of the monotonic clock: [`RefSnapshot::as_of`].
 
 use crate::time::{MonoNs, NANOS_PER_SECOND, NtpShort, NtpTimestamp};
 use crate::wire::{LeapIndicator, Mode, ReferenceId};
@@ -21,7 +23,13 @@ pub const MULTIPLIER_BITS: u32 = 61;
 pub const NOMINAL_MULTIPLIER: u64 = 9_903_520_314_283_042_199;
 
 /// Words of 64 bits that a snapshot takes in the map.
-pub const SNAPSHOT_WORDS: usize = 8;
+pub const SNAPSHOT_WORDS: usize = 9;
+
+/// [`RefSnapshot::leap_at_ns`] of a snapshot in whose life there is no leap second.
+pub const NO_LEAP: u64 = u64::MAX;
+
+/// Bits of the leap indicator in [`RefSnapshot::head`].
+const LEAP_BITS: u64 = 3 << 62;
 
 /// What the daemon knows of the time, at one instant and shortly after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +57,11 @@ pub struct RefSnapshot {
     pub fuzz_mask: u8,
     /// When the clock was last corrected, 64 bits of an NTP timestamp.
     pub reference_timestamp: u64,
+    /// `CLOCK_MONOTONIC` from which on a leap second has taken place, or [`NO_LEAP`].
+    pub leap_at_ns: u64,
+    /// What is added to served time then, seconds: -1 when a second is inserted, 1 when one is deleted, 0
+    /// when the leap second is only announced.
+    pub leap_step: i8,
 }
 
 /// Packs what is the same in the first eight octets of every reply: leap indicator, mode 4, stratum,
@@ -86,6 +99,8 @@ impl RefSnapshot {
         min_poll: 0,
         fuzz_mask: 0,
         reference_timestamp: 0,
+        leap_at_ns: NO_LEAP,
+        leap_step: 0,
     };
 
     /// Whether a request that arrived at `now` may be answered. A reading from before the snapshot was
@@ -94,6 +109,30 @@ impl RefSnapshot {
     #[must_use]
     pub const fn is_valid_at(&self, now: MonoNs) -> bool {
         now.0 < self.valid_until_ns && now.0 >= self.base_ns
+    }
+
+    /// The snapshot as it speaks of `now`: from the scheduled leap second on, NTP time repeats a second or has
+    /// left one out, and nothing is announced any more.
+    #[inline(always)]
+    #[must_use]
+    pub const fn as_of(self, now: MonoNs) -> Self {
+        if now.0 < self.leap_at_ns { self } else { self.past_leap() }
+    }
+
+    #[inline(always)]
+    const fn past_leap(self) -> Self {
+        // A second is 2^32 units; the sign of the step goes with the shift.
+        let step = ((self.leap_step as i64) << 32).cast_unsigned();
+        Self {
+            base_ntp: self.base_ntp.wrapping_add(step),
+            reference_timestamp: match self.reference_timestamp {
+                0 => 0,
+                known => known.wrapping_add(step),
+            },
+            head: self.head & !LEAP_BITS,
+            leap_at_ns: NO_LEAP,
+            ..self
+        }
     }
 
     /// The best estimate of true time at `now`, a reading not before [`RefSnapshot::base_ns`].
@@ -143,6 +182,9 @@ impl RefSnapshot {
     #[inline(always)]
     #[must_use]
     pub const fn to_words(&self) -> [u64; SNAPSHOT_WORDS] {
+        let options = (self.leap_step.cast_unsigned() as u64) << 16
+            | (self.min_poll.cast_unsigned() as u64) << 8
+            | self.fuzz_mask as u64;
         [
             self.base_ns,
             self.base_ntp,
@@ -150,10 +192,9 @@ impl RefSnapshot {
             self.valid_until_ns,
             self.head,
             (self.dispersion_rate as u64) << 32 | self.root_dispersion as u64,
-            (self.min_poll.cast_unsigned() as u64) << 40
-                | (self.fuzz_mask as u64) << 32
-                | self.reference_id as u64,
+            options << 32 | self.reference_id as u64,
             self.reference_timestamp,
+            self.leap_at_ns,
         ]
     }
 
@@ -174,6 +215,8 @@ impl RefSnapshot {
             min_poll: ((words[6] >> 40) as u8).cast_signed(),
             fuzz_mask: (words[6] >> 32) as u8,
             reference_timestamp: words[7],
+            leap_at_ns: words[8],
+            leap_step: ((words[6] >> 48) as u8).cast_signed(),
         }
     }
 }
@@ -227,6 +270,48 @@ mod tests {
         assert_eq!(snapshot.dispersion_at(NtpTimestamp::from_bits(3_999_999_999 << 32)), 100);
     }
 
+    fn leaping(step: i8, leap: LeapIndicator) -> RefSnapshot {
+        RefSnapshot {
+            leap_at_ns: 1_000 + NANOS_PER_SECOND,
+            leap_step: step,
+            head: head(leap, 2, -25, NtpShort::from_bits(7)),
+            reference_timestamp: 3_999_999_990 << 32,
+            ..snapshot()
+        }
+    }
+
+    #[test]
+    fn leap_second_is_taken_at_the_very_nanosecond() {
+        let midnight = NtpTimestamp::from_bits(4_000_000_001 << 32);
+        for (step, leap) in [(-1, LeapIndicator::Insert), (1, LeapIndicator::Delete)] {
+            let snapshot = leaping(step, leap);
+            let before = snapshot.as_of(MonoNs(snapshot.leap_at_ns - 1));
+            assert_eq!(before, snapshot);
+            let late = MonoNs(snapshot.leap_at_ns);
+            let after = snapshot.as_of(late);
+            assert_eq!(after.leap(), LeapIndicator::Normal);
+            assert_eq!((after.stratum(), after.root_delay().to_bits()), (2, 7));
+            let moved = after.time_at(late).since(midnight).to_nanos();
+            assert_eq!(moved, i64::from(step) * NANOS_PER_SECOND.cast_signed());
+            let updated =
+                after.time_at(late).since(NtpTimestamp::from_bits(after.reference_timestamp));
+            assert_eq!(updated.to_nanos(), 11 * NANOS_PER_SECOND.cast_signed());
+            assert_eq!(after.dispersion_at(after.time_at(late)), snapshot.dispersion_at(midnight));
+            assert_eq!(after.as_of(late), after, "a leap second is taken once");
+        }
+    }
+
+    #[test]
+    fn leap_second_that_nobody_corrects_is_no_longer_announced_afterwards() {
+        let snapshot = leaping(0, LeapIndicator::Insert);
+        let late = MonoNs(snapshot.leap_at_ns + 5);
+        let after = snapshot.as_of(late);
+        assert_eq!(after.leap(), LeapIndicator::Normal);
+        assert_eq!(after.time_at(late), snapshot.time_at(late));
+        let unknown = RefSnapshot { reference_timestamp: 0, ..leaping(-1, LeapIndicator::Insert) };
+        assert_eq!(unknown.as_of(late).reference_timestamp, 0);
+    }
+
     proptest! {
         #[test]
         fn scale_agrees_with_wide_arithmetic(
@@ -252,7 +337,7 @@ mod tests {
         #[test]
         fn words_survive_the_round_trip(words: [u64; SNAPSHOT_WORDS]) {
             let mut kept = words;
-            kept[6] &= 0x0000_ffff_ffff_ffff;
+            kept[6] &= 0x00ff_ffff_ffff_ffff;
             prop_assert_eq!(RefSnapshot::from_words(&words).to_words(), kept);
         }
     }

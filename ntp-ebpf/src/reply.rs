@@ -113,6 +113,7 @@ fn reply(
     if !snapshot.is_valid_at(now) {
         return Err(Reason::NoSnapshot);
     }
+    let snapshot = snapshot.as_of(now);
     let receive = snapshot.time_at(now);
     let answer = respond(payload, &snapshot, receive, receive + clock::TURNAROUND, 0);
     let version = version_of(payload[0]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use ntp_engine::conf::{Config, MakeStep, StepLimit};
+use ntp_engine::conf::{Config, LeapSecMode, MakeStep, StepLimit};
 use ntp_engine::driver::Seams;
 use ntp_engine::settings::EngineConfig;
 use rand::SeedableRng;
@@ -19,6 +19,7 @@ use crate::clock::readings::monotonic;
 use crate::drift_file::DriftFile;
 use crate::event_loop::{self, DaemonDriver, Sources};
 use crate::features;
+use crate::leap_file::LeapFile;
 use crate::metrics::{self, Endpoint, Questions};
 use crate::net::interfaces::Served;
 use crate::net::server::{InlineServer, WorkerThreads};
@@ -130,6 +131,7 @@ async fn serve(
         xdp,
         served,
         user_path: UserPath::Nobody,
+        leap_file: LeapFile::of(config),
         limits: limits(args),
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),
@@ -161,6 +163,10 @@ async fn serve(
 
 fn engine_config(args: &Args, config: &Config, precision_log2: i8) -> EngineConfig {
     let mut engine = EngineConfig { precision_log2, ..EngineConfig::from_config(config) };
+    if means(args).follow && engine.leap_mode == LeapSecMode::System {
+        // The kernel leaps with its own clock; the one that is kept here has to be stepped.
+        engine.leap_mode = LeapSecMode::Step;
+    }
     if args.set_once {
         engine.makestep = Some(MakeStep { threshold_s: 0.0, limit: StepLimit::Updates(1) });
     } else if args.restarted || args.query_offset {

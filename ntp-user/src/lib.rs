@@ -16,6 +16,7 @@ mod daemon;
 pub mod drift_file;
 mod event_loop;
 mod features;
+mod leap_file;
 mod log;
 pub mod metrics;
 #[expect(unsafe_code, reason = "calls the kernel's socket interface")]

@@ -13,6 +13,7 @@ use ntp_engine::seams::Resolver;
 use crate::access::{AccessRules, HostAddresses, TooManyRules};
 use crate::bpf::xdp::Xdp;
 use crate::event_loop::DaemonDriver;
+use crate::leap_file::LeapFile;
 use crate::metrics::State;
 use crate::net::interfaces::{Served, host_addresses, tables};
 use crate::net::server::{InlineServer, WorkerThreads};
@@ -28,6 +29,9 @@ const HOST_TICKS: u32 = 60;
 
 /// Ticks until nothing is left of what an earlier run of the daemon published: snapshots live 60 s.
 const EARLIER_RUN_TICKS: u32 = 60;
+
+/// Ticks between two readings of the table of leap seconds: half a day.
+const LEAP_TICKS: u32 = 43_200;
 
 /// How a run of the event loop ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +93,8 @@ pub(crate) struct Tasks {
     pub(crate) served: Served,
     /// The user path.
     pub(crate) user_path: UserPath,
+    /// Where leap seconds are looked up.
+    pub(crate) leap_file: Option<LeapFile>,
     /// When to end.
     pub(crate) limits: Limits,
     /// Whether systemd watches over the daemon.
@@ -110,6 +116,7 @@ impl Tasks {
         driver.seams().ref_map.set_access(control);
         self.refresh_addresses(&driver.seams().ref_map);
         self.resolve_hosts(driver);
+        self.read_leap_seconds(driver);
         Ok(())
     }
 
@@ -127,6 +134,9 @@ impl Tasks {
         }
         if self.ticks.is_multiple_of(HOST_TICKS) {
             self.resolve_hosts(driver);
+        }
+        if self.ticks.is_multiple_of(LEAP_TICKS) {
+            self.read_leap_seconds(driver);
         }
     }
 
@@ -182,6 +192,12 @@ impl Tasks {
     pub(crate) fn log_counters(&self) {
         let xdp = self.xdp.as_ref().map_or([0; COUNTER_COUNT], Xdp::counters);
         log_counters(&xdp, &self.user_path.counters());
+    }
+
+    fn read_leap_seconds(&self, driver: &mut DaemonDriver) {
+        if let Some(table) = self.leap_file.as_ref().and_then(LeapFile::read) {
+            driver.set_leap_table(table);
+        }
     }
 
     /// The daemon's state, for metrics.

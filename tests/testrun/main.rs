@@ -8,6 +8,7 @@ mod frame;
 mod identity;
 #[expect(dead_code, reason = "the benchmark asks for more")]
 mod kernel;
+mod leap;
 mod model;
 mod random;
 mod torn;
@@ -29,6 +30,11 @@ fn main() -> ExitCode {
         trial("most_specific_rule_decides_who_is_answered", identity::access),
         trial("expired_and_withdrawn_snapshots_are_passed_up", identity::expiry),
         trial("poll_is_raised_to_the_minimum_of_the_snapshot", identity::minimum_poll),
+        trial(
+            "leap_second_is_served_as_the_model_does_before_and_after_it",
+            leap::corpus_around_it,
+        ),
+        trial("leap_second_is_taken_at_the_nanosecond_that_the_clock_reads", leap::instant),
         trial("a_million_random_frames_agree_with_the_model", random::frames),
         trial("no_answer_is_torn_while_snapshots_are_replaced", torn::answers),
     ];

@@ -7,7 +7,7 @@ use aya::programs::ProgramFd;
 use ipnet::IpNet;
 use ntp_common::counters::Counters;
 use ntp_common::local::{LocalAddresses, v4_word, v6_words};
-use ntp_common::snapshot::{NOMINAL_MULTIPLIER, RefSnapshot, head};
+use ntp_common::snapshot::{NO_LEAP, NOMINAL_MULTIPLIER, RefSnapshot, head};
 use ntp_common::time::NtpShort;
 use ntp_common::wire::{LeapIndicator, NTP_PORT};
 use ntp_user::access::AccessRules;
@@ -108,6 +108,8 @@ pub(crate) fn running() -> RefSnapshot {
         min_poll: 0,
         fuzz_mask: 0x7f,
         reference_timestamp: 0xe1ef_ffff_0000_0000,
+        leap_at_ns: NO_LEAP,
+        leap_step: 0,
     }
 }
 

@@ -63,6 +63,15 @@ impl Offsets {
     }
 }
 
+/// What the clock is stepped for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    /// It was wrong.
+    Correction,
+    /// A leap second.
+    Leap,
+}
+
 /// The state of the clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Discipline {
@@ -82,7 +91,8 @@ pub(crate) struct Discipline {
     slewing: bool,
     /// When the slew in progress is over.
     slew_ends: Option<MonoNs>,
-    stepping: bool,
+    /// What the next step of the clock is ordered for.
+    stepping: Option<Occasion>,
     offsets: Offsets,
     long_slew_told: bool,
 }
@@ -102,7 +112,7 @@ impl Discipline {
             as_of: now.time,
             slewing: false,
             slew_ends: None,
-            stepping: false,
+            stepping: None,
             offsets: Offsets::default(),
             long_slew_told: false,
         }
@@ -142,7 +152,7 @@ impl Discipline {
             tracing::warn!(offset_s, "System clock wrong by {offset_s:.6} seconds");
         }
         if may_step {
-            self.stepping = true;
+            self.stepping = Some(Occasion::Correction);
             self.slewing = false;
             let step = Some(seconds::duration(estimate.offset_s));
             return Orders { step, frequency: self.base };
@@ -217,11 +227,30 @@ impl Discipline {
         self.as_of = now.time;
         self.in_force = in_force;
         self.slew_ends = self.slew_end(now);
-        let ours = std::mem::take(&mut self.stepping) || step == NtpDuration::ZERO;
-        if ours && step != NtpDuration::ZERO {
+        let occasion = self.stepping.take();
+        let ours = occasion.is_some() || step == NtpDuration::ZERO;
+        if occasion == Some(Occasion::Correction) && step != NtpDuration::ZERO {
             tracing::warn!(step_s, "System clock was stepped by {step_s:.6} seconds");
         }
         (ClockChange { at, step_s, rate }, ours)
+    }
+
+    /// True time leaps by `by_s`, and the clock has not yet.
+    pub(crate) fn leap_by(&mut self, by_s: f64) {
+        self.ahead_s += by_s;
+    }
+
+    /// The clock leaps after true time, by our order or by the kernel: the step.
+    pub(crate) fn step_for_leap(&mut self, by_s: f64) -> NtpDuration {
+        self.stepping = Some(Occasion::Leap);
+        seconds::duration(by_s)
+    }
+
+    /// The clock is slewed after true time, which has leapt: the frequency to be set.
+    pub(crate) fn slew_for_leap(&mut self, now: &Now) -> f64 {
+        self.ahead_s = self.remaining_s(now.time);
+        self.as_of = now.time;
+        self.slew(SHORTEST_SLEW_S)
     }
 
     /// Gives up the slew in progress, but not the correction. Gives the frequency to be set.

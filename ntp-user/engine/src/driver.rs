@@ -9,6 +9,7 @@ use ntp_common::time::{MonoNs, NtpDuration};
 use rand::Rng;
 
 use crate::engine::{Drift, Engine};
+use crate::leap::tables::LeapTable;
 use crate::operation::{Operation, OperationError};
 use crate::seams::{
     Action, Clock, ClockError, DriftStore, Event, Now, RefMap, RequestId, Resolver, SourceId,
@@ -102,6 +103,11 @@ where
     /// be told of, too. Without being told, the driver notices steps of 1 ms and more at its next call.
     pub fn on_clock_stepped_by_other(&mut self) {
         self.read_clock(TOLD_STEP_NS);
+    }
+
+    /// Puts a table of leap seconds into force, in place of the one before.
+    pub fn set_leap_table(&mut self, table: LeapTable) {
+        self.engine.set_leap_table(table);
     }
 
     /// When [`Driver::on_timer`] is due.

@@ -5,6 +5,7 @@
 //! answered by an [`Event::ClockChanged`], and that by a snapshot.
 
 mod clock;
+mod leap;
 mod lookup;
 mod monotone;
 mod operations;
@@ -20,6 +21,7 @@ use rand::{Rng, RngExt};
 
 use crate::bank::Bank;
 use crate::discipline::Discipline;
+use crate::leap::schedule::Schedule;
 use crate::names::ConfiguredLine;
 use crate::reference::Reference;
 use crate::seams::{Action, Event, Now, RequestId, SourceId, Stamped};
@@ -63,6 +65,7 @@ pub struct Engine<R> {
     bank: Bank,
     discipline: Discipline,
     reference: Reference,
+    leap: Schedule,
     /// Until then sources are waited for.
     wait_until: MonoNs,
     publish_at: MonoNs,
@@ -102,6 +105,7 @@ impl<R: Rng> Engine<R> {
             bank: Bank::new(known, precision_s, now.time, 0.0),
             discipline,
             reference: Reference::new(config.local, now.mono),
+            leap: Schedule::new(config.leap_mode),
             wait_until: seconds::after(now.mono, WAIT_S),
             publish_at: now.mono,
             monotone: Monotone::default(),
@@ -174,15 +178,20 @@ impl<R: Rng> Engine<R> {
     pub fn next_deadline(&self) -> Option<MonoNs> {
         let sources = self.sources.values().filter_map(Source::due);
         let names = self.lines.iter().filter_map(ConfiguredLine::deadline);
-        sources.chain(names).chain(self.discipline.deadline()).chain([self.publish_at]).min()
+        let clock = [self.discipline.deadline(), self.leap.deadline(), Some(self.publish_at)];
+        sources.chain(names).chain(clock.into_iter().flatten()).min()
     }
 
     fn on_timer(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        if self.leap.is_over(now.mono) {
+            return self.on_leap(now, actions);
+        }
         self.ask_names(now, actions);
         self.poll_sources(now, actions);
         if self.publish_at <= now.mono {
             self.look_for_others(now);
             self.reselect(now, actions);
+            self.review_leap(now, actions);
             self.publish(now, actions);
             self.follow(now, actions);
         }
@@ -210,6 +219,9 @@ impl<R: Rng> Engine<R> {
         now: &Now,
         actions: &mut Vec<Action>,
     ) {
+        if self.leap.is_close(self.true_time(now)) {
+            return tracing::debug!(%from, "packet near a leap second is ignored");
+        }
         let expected = self.expected(id, now);
         let Some(source) = self.sources.get_mut(&id) else { return };
         let (in_force, arrived) = (self.discipline.in_force(), (packet, from, at));

@@ -17,8 +17,6 @@ pub(crate) struct Upstream {
     pub(crate) address: IpAddr,
     /// Its stratum, 1..=14.
     pub(crate) stratum: u8,
-    /// Leap second at the end of the day.
-    pub(crate) leap: LeapIndicator,
     /// Delay to the reference clock by way of it, seconds.
     pub(crate) root_delay_s: f64,
     /// Dispersion to the reference clock by way of it, seconds.
@@ -86,6 +84,13 @@ impl Reference {
         self.upstream.take().is_some()
     }
 
+    /// True time leaps: when the clock was corrected is told on time as it is now.
+    pub(crate) fn leap_by(&mut self, by_s: f64) {
+        if let Some(upstream) = &mut self.upstream {
+            upstream.updated = upstream.updated + seconds::duration(by_s);
+        }
+    }
+
     /// What the clock follows.
     pub(crate) fn upstream(&self) -> Option<&Upstream> {
         self.upstream.as_ref()
@@ -126,7 +131,7 @@ impl Upstream {
     fn served(&self, now: MonoNs) -> Served {
         let age_s = seconds::between(self.at, now);
         Served {
-            leap: self.leap,
+            leap: LeapIndicator::Normal,
             stratum: self.stratum + 1,
             reference_id: reference_id(self.address),
             reference_timestamp: self.updated,
@@ -164,7 +169,6 @@ mod tests {
         Upstream {
             address: "192.0.2.1".parse().unwrap(),
             stratum: 3,
-            leap: LeapIndicator::Insert,
             root_delay_s: 0.02,
             root_dispersion_s,
             dispersion_rate: 2e-6,
@@ -207,7 +211,7 @@ mod tests {
         let mut reference = Reference::new(None, mono(0));
         reference.update(upstream(0.001));
         let served = reference.served(mono(1100), TIME);
-        assert_eq!((served.leap, served.stratum), (LeapIndicator::Insert, 4));
+        assert_eq!((served.leap, served.stratum), (LeapIndicator::Normal, 4));
         assert!((served.root_dispersion_s - 0.003).abs() < 1e-12);
         assert!(reference.lose() && !reference.lose());
         assert_eq!(reference.served(mono(1100), TIME).stratum, 0);

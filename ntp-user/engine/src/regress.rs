@@ -109,6 +109,11 @@ fn solve(points: &[Point], prior: &Prior, noise: f64) -> Line {
 }
 
 impl Line {
+    /// Moves the line up.
+    pub(crate) fn shift(&mut self, by_s: f64) {
+        self.offset += by_s;
+    }
+
     fn residual(&self, point: &Point) -> f64 {
         point.y - self.at(point.x)
     }

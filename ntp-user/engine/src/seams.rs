@@ -53,8 +53,10 @@ pub struct RequestId(pub u64);
 /// What the kernel is told of the clock's state, for `ntp_adjtime(2)` and those who ask it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClockStatus {
-    /// Leap second that is due at the end of the day, or [`LeapIndicator::Unsynchronised`].
+    /// Leap second that the kernel is to take at the end of the day, or [`LeapIndicator::Unsynchronised`].
     pub leap: LeapIndicator,
+    /// TAI - UTC, seconds, when it is known.
+    pub tai_offset: Option<i32>,
     /// Whether the kernel may copy the time to the real-time clock: `rtcsync` is on and the clock is right.
     pub sync_rtc: bool,
     /// Estimated error, seconds.

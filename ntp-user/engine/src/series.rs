@@ -137,6 +137,16 @@ impl Series {
         self.fit(in_force);
     }
 
+    /// True time leaps by `by_s`, and the source with it.
+    pub(crate) fn leap_by(&mut self, by_s: f64) {
+        for sample in self.samples.iter_mut().chain(&mut self.suspects) {
+            sample.offset_s += by_s;
+        }
+        if let Some(line) = &mut self.line {
+            line.shift(by_s);
+        }
+    }
+
     fn fit(&mut self, in_force: f64) {
         let (points, prior) = self.points(in_force);
         self.line = (!points.is_empty()).then(|| regress::fit(&points, &prior));

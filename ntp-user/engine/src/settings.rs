@@ -1,7 +1,7 @@
 //! What the engine takes from a configuration: sources and figures of the discipline, and nothing that
 //! belongs to files, sockets or privileges.
 
-use crate::conf::{Config, Local, MakeStep, Source};
+use crate::conf::{Config, LeapSecMode, Local, MakeStep, Source};
 
 /// log2 of [`EngineConfig::precision_log2`]'s default in seconds: 30 ns, what reading a clock takes.
 const DEFAULT_PRECISION_LOG2: i8 = -25;
@@ -26,6 +26,8 @@ pub struct EngineConfig {
     pub min_sources: usize,
     /// Largest estimated error of a frequency that is taken over, seconds a second.
     pub max_update_skew: f64,
+    /// What is done at a leap second.
+    pub leap_mode: LeapSecMode,
     /// What is served without sources; `None`: that there is no time.
     pub local: Option<Local>,
     /// Whether the kernel may copy the time to the real-time clock.
@@ -52,6 +54,7 @@ impl EngineConfig {
             max_jitter_s: config.maxjitter_s,
             min_sources: usize::try_from(config.minsources).unwrap_or(usize::MAX),
             max_update_skew: config.maxupdateskew_ppm * 1e-6,
+            leap_mode: config.leapsecmode,
             local: config.local,
             rtcsync: config.rtcsync,
             drift_interval_s: config.driftfile.as_ref().map(|file| file.interval_s),

@@ -127,10 +127,23 @@ impl Clock for SystemClock {
         let mut timex = empty();
         timex.modes = libc::ADJ_STATUS | libc::ADJ_ESTERROR | libc::ADJ_MAXERROR;
         // The kernel sets the real-time clock while the clock is said to be synchronised.
-        timex.status = if synchronised { 0 } else { libc::STA_UNSYNC };
+        timex.status = if synchronised { 0 } else { libc::STA_UNSYNC } | leap_status(status.leap);
+        if let Some(offset) = status.tai_offset {
+            timex.modes |= libc::ADJ_TAI;
+            timex.constant = offset.into();
+        }
         timex.esterror = microseconds(status.estimated_error_s);
         timex.maxerror = microseconds(status.maximum_error_s);
         adjust("tell the state of", &mut timex)
+    }
+}
+
+/// What has the kernel leap when the day of its clock ends.
+const fn leap_status(leap: LeapIndicator) -> libc::c_int {
+    match leap {
+        LeapIndicator::Insert => libc::STA_INS,
+        LeapIndicator::Delete => libc::STA_DEL,
+        LeapIndicator::Normal | LeapIndicator::Unsynchronised => 0,
     }
 }
 

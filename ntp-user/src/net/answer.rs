@@ -49,6 +49,9 @@ impl Request {
         transmit: MonoNs,
         fuzz: u8,
     ) -> [u8; HEADER_LEN] {
+        // Before or after a leap second, but both timestamps on the same side of it: a client takes their
+        // difference for the time that the answer took.
+        let snapshot = &snapshot.as_of(receive);
         let (receive, transmit) = (snapshot.time_at(receive), snapshot.time_at(transmit));
         // The marks in the lowest bits must not make the reply leave before the request came.
         let earliest = receive + NtpDuration::from_bits(2);

@@ -4,9 +4,11 @@
 use std::f64::consts::TAU;
 
 use ntp_common::time::{MonoNs, NtpTimestamp};
+use ntp_common::wire::LeapIndicator;
 use ntp_engine::seams::Now;
 
 use crate::chance::Chance;
+use crate::leap::{Kernel, LeapSecond};
 use crate::units::{START, duration};
 
 /// The monotonic clock at the start, seconds.
@@ -85,6 +87,7 @@ pub struct KernelClock {
     error: f64,
     chance: Chance,
     start: NtpTimestamp,
+    leap: LeapSecond,
     /// True time since the start, seconds.
     now_s: f64,
     mono_s: f64,
@@ -113,12 +116,32 @@ impl KernelClock {
             error: oscillator.frequency,
             chance,
             start,
+            leap: LeapSecond::default(),
             now_s: 0.0,
             mono_s: BOOT_S,
             ahead_s: oscillator.ahead_s,
             correction: 0.0,
             oscillator,
         }
+    }
+
+    /// The same clock in a world whose time leaps by `step_s` at `at_s` seconds since the start.
+    #[must_use]
+    pub fn with_leap_second(mut self, at_s: f64, step_s: f64) -> Self {
+        self.leap.due = Some((at_s, step_s));
+        self
+    }
+
+    /// What the kernel is told of the leap second at the end of the day.
+    pub fn announce(&mut self, leap: LeapIndicator) {
+        let reading_s = self.now_s + self.leap.taken_s + self.ahead_s;
+        self.leap.announce(leap, self.start, reading_s);
+    }
+
+    /// Whether true time has leapt, `later_s` seconds later.
+    #[must_use]
+    pub fn has_leapt(&self, later_s: f64) -> bool {
+        self.leap.until(self.now_s + later_s) != 0.0
     }
 
     /// Begins another second: the frequency wanders. `second` is the number of it.
@@ -147,6 +170,25 @@ impl KernelClock {
 
     /// Lets true time go on to `until_s`, seconds since the start.
     pub fn advance_to(&mut self, until_s: f64) {
+        if let Some((at_s, step_s)) = self.leap.due.filter(|&(at_s, _)| at_s <= until_s) {
+            self.go_on_to(at_s);
+            self.leap.due = None;
+            self.leap.taken_s = step_s;
+            self.ahead_s -= step_s;
+        }
+        let reading_s = self.now_s + self.leap.taken_s + self.ahead_s;
+        if let Some((after_s, step_s)) = self.leap.kernels(reading_s) {
+            let at_s = self.now_s + after_s / self.rate();
+            if at_s <= until_s {
+                self.go_on_to(at_s);
+                self.leap.kernel = Kernel::Done;
+                self.ahead_s += step_s;
+            }
+        }
+        self.go_on_to(until_s);
+    }
+
+    fn go_on_to(&mut self, until_s: f64) {
         let elapsed_s = (until_s - self.now_s).max(0.0);
         self.mono_s += elapsed_s * self.rate();
         self.ahead_s += elapsed_s * self.rate_error();
@@ -162,7 +204,8 @@ impl KernelClock {
     /// True time, `later_s` seconds later.
     #[must_use]
     pub fn true_time(&self, later_s: f64) -> NtpTimestamp {
-        self.start + duration(self.now_s + later_s)
+        let at_s = self.now_s + later_s;
+        self.start + duration(at_s + self.leap.until(at_s))
     }
 
     /// What the clock is ahead of true time, seconds.

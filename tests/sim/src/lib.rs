@@ -7,6 +7,7 @@ pub mod chance;
 pub mod clock;
 pub mod delay;
 pub mod figures;
+mod leap;
 pub mod plot;
 pub mod random;
 pub mod scenario;

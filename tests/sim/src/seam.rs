@@ -41,7 +41,9 @@ impl Clock for Seam {
     }
 
     fn set_status(&mut self, status: &ClockStatus) -> Result<(), ClockError> {
-        self.0.borrow_mut().status = Some(*status);
+        let machine = &mut *self.0.borrow_mut();
+        machine.status = Some(*status);
+        machine.clock.announce(status.leap);
         Ok(())
     }
 }

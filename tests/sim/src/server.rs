@@ -27,7 +27,7 @@ pub struct Server {
     pub ahead_s: f64,
     /// Its stratum.
     pub stratum: u8,
-    /// The leap second that it announces.
+    /// The leap second that it announces, until it has been.
     pub leap: LeapIndicator,
     /// The code of its refusals, if it refuses.
     pub kiss: Option<[u8; 4]>,
@@ -95,14 +95,15 @@ impl Server {
             }
         }
         let time = clock.true_time(there_s) + duration(self.ahead_s);
-        (self.reply(request, time).write(), arrivals_s)
+        let leap = if clock.has_leapt(there_s) { LeapIndicator::Normal } else { self.leap };
+        (self.reply(request, time, leap).write(), arrivals_s)
     }
 
-    fn reply(&self, request: &[u8; HEADER_LEN], time: NtpTimestamp) -> Header {
+    fn reply(&self, request: &[u8; HEADER_LEN], time: NtpTimestamp, leap: LeapIndicator) -> Header {
         let reply = Header {
             mode: Mode::Server,
             stratum: self.stratum,
-            leap: self.leap,
+            leap,
             precision: -26,
             root_delay: NtpShort::from_bits(0),
             root_dispersion: NtpShort::from_bits(1),

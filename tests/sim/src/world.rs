@@ -20,7 +20,7 @@ use crate::clock::{KernelClock, Oscillator};
 use crate::seam::Seam;
 use crate::server::Server;
 use crate::trace::{Moment, Trace};
-use crate::units::{START, seconds};
+use crate::units::seconds;
 
 /// How late timers are, seconds: what a kernel needs to wake a process.
 const LATENESS_S: f64 = 5e-5;
@@ -69,16 +69,18 @@ impl Machine {
     #[must_use]
     pub fn served_error_s(&self) -> Option<f64> {
         let now = self.clock.read();
-        let valid = self.snapshot.is_valid_at(now.mono) && self.snapshot.stratum() > 0;
-        valid.then(|| seconds(self.snapshot.time_at(now.mono).since(self.clock.true_time(0.0))))
+        let snapshot = self.snapshot.as_of(now.mono);
+        let valid = snapshot.is_valid_at(now.mono) && snapshot.stratum() > 0;
+        valid.then(|| seconds(snapshot.time_at(now.mono).since(self.clock.true_time(0.0))))
     }
 
     /// Bound of that error, as a reply would give it now: half of the root delay, and the root dispersion.
     #[must_use]
     pub fn root_distance_s(&self) -> f64 {
-        let served = self.snapshot.time_at(self.clock.read().mono);
-        let dispersion_s = f64::from(self.snapshot.dispersion_at(served)) / 65_536.0;
-        f64::from(self.snapshot.root_delay().to_bits()) / 131_072.0 + dispersion_s
+        let now = self.clock.read().mono;
+        let snapshot = self.snapshot.as_of(now);
+        let dispersion_s = f64::from(snapshot.dispersion_at(snapshot.time_at(now))) / 65_536.0;
+        f64::from(snapshot.root_delay().to_bits()) / 131_072.0 + dispersion_s
     }
 
     /// Puts a snapshot into force.
@@ -86,7 +88,10 @@ impl Machine {
         let now = self.clock.read().mono;
         let serves = |snapshot: &RefSnapshot| snapshot.is_valid_at(now) && snapshot.stratum() > 0;
         if serves(&self.snapshot) && serves(snapshot) {
-            let moved_s = seconds(snapshot.time_at(now).since(self.snapshot.time_at(now)));
+            let moved_s = {
+                let (new, old) = (snapshot.as_of(now), self.snapshot.as_of(now));
+                seconds(new.time_at(now).since(old.time_at(now)))
+            };
             if moved_s < -ROUNDING_S {
                 self.backward.push((self.clock.now_s(), -moved_s));
             }
@@ -121,7 +126,7 @@ impl World {
         servers: Vec<Server>,
         seed: u64,
     ) -> Self {
-        Self::starting(START, config, drift, oscillator, servers, seed)
+        Self::with_clock(config, drift, KernelClock::new(oscillator, seed), servers, seed)
     }
 
     /// Starts the driver where the simulation starts at another time.
@@ -134,8 +139,21 @@ impl World {
         servers: Vec<Server>,
         seed: u64,
     ) -> Self {
+        let clock = KernelClock::starting(start, oscillator, seed);
+        Self::with_clock(config, drift, clock, servers, seed)
+    }
+
+    /// Starts the driver on a machine with this clock.
+    #[must_use]
+    pub fn with_clock(
+        config: EngineConfig,
+        drift: Option<Drift>,
+        clock: KernelClock,
+        servers: Vec<Server>,
+        seed: u64,
+    ) -> Self {
         let machine = Rc::new(RefCell::new(Machine {
-            clock: KernelClock::starting(start, oscillator, seed),
+            clock,
             servers,
             packets: 0,
             steps: Vec::new(),
@@ -177,6 +195,11 @@ impl World {
     #[must_use]
     pub fn driver(&self) -> &Driver<Seam, Seam, Seam, Seam, Seam, ChaCha8Rng> {
         &self.driver
+    }
+
+    /// The driver, to tell it of something.
+    pub fn driver_mut(&mut self) -> &mut Driver<Seam, Seam, Seam, Seam, Seam, ChaCha8Rng> {
+        &mut self.driver
     }
 
     /// Lets a name resolve to addresses.

@@ -108,12 +108,17 @@ impl Bank {
         self.raw.change(change, in_force);
         self.known.at = self.known.at + seconds::duration(change.moved_s(self.known.at));
         if change.step_s != 0.0 {
-            for record in self.pending.values_mut() {
-                record.offset_s -= change.step_s;
-            }
-            if let Some(window) = &mut self.window {
-                window.shift(-change.step_s);
-            }
+            self.leap_by(-change.step_s);
+        }
+    }
+
+    /// True time leaps by `by_s` away from our clock.
+    pub(crate) fn leap_by(&mut self, by_s: f64) {
+        for record in self.pending.values_mut() {
+            record.offset_s += by_s;
+        }
+        if let Some(window) = &mut self.window {
+            window.shift(by_s);
         }
     }
 

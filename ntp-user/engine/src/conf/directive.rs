@@ -125,10 +125,10 @@ const READ: &[Directive] = &[
         s.number(o, Unit::Ppm, FROM_ZERO).map(|v| c.maxslewrate_ppm = v)
     }),
     one("leapsecmode system|step|slew|ignore", Works, read::leapsecmode),
-    one("leapsectz TIMEZONE", NoEffectYet, |c, s, o| {
+    one("leapsectz TIMEZONE", Works, |c, s, o| {
         s.word(o, "a time zone such as right/UTC").map(|v| c.leapsectz = Some(v.text.into()))
     }),
-    one("leapseclist FILE", NoEffectYet, |c, s, o| {
+    one("leapseclist FILE", Works, |c, s, o| {
         s.word(o, "a file").map(|v| c.leapseclist = Some(v.text.into()))
     }),
     many("hwtimestamp INTERFACE [OPTION]...", NoEffectYet, Apply(read_interfaces::hwtimestamp)),

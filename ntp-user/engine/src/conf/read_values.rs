@@ -79,24 +79,24 @@ pub(super) fn local<'a>(c: &mut Config, s: &mut Statement<'a, '_>, owner: Owner<
         option("orphan", NoEffectYet, Flag(|w| w.local.orphan = true)),
         option(
             "distance",
-            NoEffectYet,
+            Works,
             Value(|w, s, o| s.number(o, Unit::Seconds, FROM_ZERO).map(|v| w.local.distance_s = v)),
         ),
         option(
             "activate",
-            NoEffectYet,
+            Works,
             Value(|w, s, o| s.number(o, Unit::Seconds, FROM_ZERO).map(|v| w.local.activate_s = v)),
         ),
         option(
             "waitsynced",
-            NoEffectYet,
+            Works,
             Value(|w, s, o| {
                 s.number(o, Unit::Seconds, FROM_ZERO).map(|v| w.local.waitsynced_s = v)
             }),
         ),
         option(
             "waitunsynced",
-            NoEffectYet,
+            Works,
             Value(|w, s, o| {
                 s.number(o, Unit::Seconds, FROM_ZERO).map(|v| w.waitunsynced_s = Some(v))
             }),
@@ -153,10 +153,7 @@ pub(super) fn leapsecmode<'a>(
             ("ignore", LeapSecMode::Ignore),
         ],
     )?;
-    match c.leapsecmode {
-        LeapSecMode::System => Ok(()),
-        LeapSecMode::Step | LeapSecMode::Slew | LeapSecMode::Ignore => NoEffectYet.check(s, owner),
-    }
+    Ok(())
 }
 
 /// Sets the address of one family; a second of the same family replaces it with a warning.

@@ -95,9 +95,8 @@ impl<R: Rng> Engine<R> {
         let sources: Vec<&Source> = chosen.iter().filter_map(|id| self.sources.get(id)).collect();
         let Some(&best) = sources.first().filter(|_| chosen.contains(&id)) else { return };
         let Some(estimate) = self.bank.estimate(now.time) else { return };
-        let leap = majority_leap(&sources);
         let interval_s = best.polling().current_interval_s();
-        let Some(upstream) = upstream(best, &estimate, leap, now) else { return };
+        let Some(upstream) = upstream(best, &estimate, now) else { return };
         self.apply(&estimate, upstream, interval_s, now, actions);
     }
 
@@ -158,6 +157,8 @@ impl<R: Rng> Engine<R> {
             self.updates.last.map_or(0.0, |last| seconds::between(last, now.mono));
         self.updates.last = Some(now.mono);
         self.updates.residual_frequency = estimate.slope;
+        self.leap.announce(self.majority_leap());
+        self.leap.review(self.true_time(now), true);
         if let Some(step) = orders.step {
             self.withdraw(actions);
             actions.push(Action::Step(step));
@@ -180,6 +181,7 @@ impl<R: Rng> Engine<R> {
         now: &Now,
         actions: &mut Vec<Action>,
     ) {
+        let step = self.kernels_leap(step, now).unwrap_or(step);
         let (change, ours) = self.discipline.clock_changed(step, frequency, now);
         for source in self.sources.values_mut() {
             source.clock_changed(&change, frequency);
@@ -220,12 +222,13 @@ impl<R: Rng> Engine<R> {
     pub(super) fn set_status(&mut self, now: &Now, actions: &mut Vec<Action>) {
         let remaining_s = self.discipline.remaining_s(now.time).abs();
         self.stated_remaining_s = remaining_s;
-        let upstream = self.reference.upstream();
+        let synchronised = self.reference.upstream().is_some();
         let served = self.served(now);
         let maximum_error_s = served.root_delay_s / 2.0 + served.root_dispersion_s + remaining_s;
         actions.push(Action::SetStatus(ClockStatus {
-            leap: upstream.map_or(LeapIndicator::Unsynchronised, |upstream| upstream.leap),
-            sync_rtc: self.config.rtcsync && upstream.is_some(),
+            leap: if synchronised { self.leap.for_kernel() } else { LeapIndicator::Unsynchronised },
+            tai_offset: self.leap.tai_offset(),
+            sync_rtc: self.config.rtcsync && synchronised,
             estimated_error_s: served.root_dispersion_s.max(remaining_s),
             maximum_error_s,
         }));
@@ -239,6 +242,20 @@ impl<R: Rng> Engine<R> {
                 skew_ppm: self.discipline.skew() * 1e6,
             });
         }
+    }
+
+    /// The leap second that more than half of the sources announce that are right.
+    fn majority_leap(&self) -> LeapIndicator {
+        let is_right = |id: &SourceId| match self.state_of(*id) {
+            SourceState::Selected | SourceState::Combined | SourceState::NotCombined => true,
+            SourceState::Falseticker | SourceState::Jittery | SourceState::Unusable => false,
+        };
+        let right = self.sources.iter().filter(|(id, _)| is_right(id));
+        let votes: Vec<LeapIndicator> = right.map(|(_, source)| source.series().leap()).collect();
+        [LeapIndicator::Insert, LeapIndicator::Delete]
+            .into_iter()
+            .find(|leap| 2 * votes.iter().filter(|vote| *vote == leap).count() > votes.len())
+            .unwrap_or(LeapIndicator::Normal)
     }
 
     /// Address of the selected source.
@@ -270,32 +287,15 @@ fn candidate(source: &Source, now: &Now) -> Option<Candidate> {
     })
 }
 
-fn upstream(
-    source: &Source,
-    estimate: &Estimate,
-    leap: LeapIndicator,
-    now: &Now,
-) -> Option<Upstream> {
+fn upstream(source: &Source, estimate: &Estimate, now: &Now) -> Option<Upstream> {
     let bounds = source.series().bounds(now.time)?;
     Some(Upstream {
         address: source.address().ip(),
         stratum: source.series().last()?.stratum,
-        leap,
         root_delay_s: bounds.root_delay_s,
         root_dispersion_s: bounds.root_dispersion_s + (estimate.offset_s - bounds.offset_s).abs(),
         dispersion_rate: MAX_CLOCK_ERROR,
         updated: now.time + seconds::duration(estimate.offset_s),
         at: now.mono,
     })
-}
-
-/// The leap second that more than half of the sources announce.
-fn majority_leap(sources: &[&Source]) -> LeapIndicator {
-    [LeapIndicator::Insert, LeapIndicator::Delete]
-        .into_iter()
-        .find(|&leap| {
-            2 * sources.iter().filter(|source| source.series().leap() == leap).count()
-                > sources.len()
-        })
-        .unwrap_or(LeapIndicator::Normal)
 }

@@ -17,7 +17,7 @@ const MOST_AHEAD_S: f64 = 1.0;
 /// What times are rounded by, seconds: as much is no error worth telling.
 const ROUNDING_S: f64 = 1e-9;
 
-/// What was served last.
+/// What was served last, on the engine's time: a leap second that it has yet to take is in no snapshot here.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Monotone {
     last: Option<RefSnapshot>,
@@ -57,6 +57,13 @@ impl Monotone {
     /// Takes note of what is served from now on.
     pub(super) fn served(&mut self, snapshot: &RefSnapshot) {
         self.last = (snapshot.stratum() > 0).then_some(*snapshot);
+    }
+
+    /// The engine's time leaps by `step` seconds, and served time with it.
+    pub(super) fn leap(&mut self, step: i8) {
+        if let Some(last) = &mut self.last {
+            last.base_ntp = last.base_ntp.wrapping_add((i64::from(step) << 32).cast_unsigned());
+        }
     }
 
     /// Nothing is served any more.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use ntp_common::snapshot::{MAX_LIFE_NS, NOMINAL_MULTIPLIER, RefSnapshot, head};
+use ntp_common::snapshot::{MAX_LIFE_NS, NO_LEAP, NOMINAL_MULTIPLIER, RefSnapshot, head};
 use ntp_common::time::{NANOS_PER_SECOND, NtpTimestamp};
+use ntp_common::wire::LeapIndicator;
 use rand::Rng;
 
 use super::Engine;
@@ -28,7 +29,7 @@ impl<R: Rng> Engine<R> {
             self.withdraw(actions);
         }
         self.monotone.served(&snapshot);
-        actions.push(Action::Publish(snapshot));
+        actions.push(Action::Publish(self.schedule_leap(snapshot)));
         if self.stated_remaining_s > 0.0 {
             self.set_status(now, actions);
         }
@@ -53,7 +54,9 @@ impl<R: Rng> Engine<R> {
 
     /// What replies say.
     pub(super) fn served(&self, now: &Now) -> Served {
-        self.reference.served(now.mono, self.true_time(now))
+        let served = self.reference.served(now.mono, self.true_time(now));
+        let due = self.leap.due().filter(|_| served.leap == LeapIndicator::Normal);
+        Served { leap: due.map_or(served.leap, |due| due.leap.indicator()), ..served }
     }
 
     /// The snapshot, and whether it puts served time back.
@@ -79,6 +82,8 @@ impl<R: Rng> Engine<R> {
             min_poll: self.config.min_reply_poll_log2,
             fuzz_mask: fuzz_mask(self.config.precision_log2),
             reference_timestamp: served.reference_timestamp.to_bits(),
+            leap_at_ns: NO_LEAP,
+            leap_step: 0,
         };
         (snapshot, continued.put_back)
     }

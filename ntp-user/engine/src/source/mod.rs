@@ -203,6 +203,12 @@ impl Source {
         }
     }
 
+    /// True time leaps by `by_s`, and the source with it. A reply that is on its way may be from before.
+    pub(crate) fn leap_by(&mut self, by_s: f64) {
+        self.series.leap_by(by_s);
+        self.request = None;
+    }
+
     /// Its identifier.
     pub(crate) fn id(&self) -> SourceId {
         self.id

@@ -209,7 +209,7 @@ keyfile /etc/chrony/chrony.keys
 server a xleave
 server b maxsources 2
 local orphan
-leapsecmode step
+hwtstimeout 0.001
 ntsdumpdir /var/lib/chrony
 rtcfile /x";
     assert_snapshot!(warn(text), @r#"
@@ -225,8 +225,8 @@ rtcfile /x";
         test.conf:4:7: warning: `orphan` is accepted but has no effect yet
          4 | local orphan
            |       ^^^^^^
-        test.conf:5:1: warning: `leapsecmode` is accepted but has no effect yet
-         5 | leapsecmode step
+        test.conf:5:1: warning: `hwtstimeout` is accepted but has no effect yet
+         5 | hwtstimeout 0.001
            | ^^^^^^^^^^^
         test.conf:6:1: warning: `ntsdumpdir` is accepted but has no effect yet
          6 | ntsdumpdir /var/lib/chrony
