@@ -8,6 +8,7 @@ mod demo;
 mod guests;
 mod load_test;
 mod object_check;
+mod package;
 mod paths;
 mod peers;
 mod process;
@@ -48,6 +49,8 @@ enum Task {
     Sim(sim::SimArguments),
     /// Play scenarios with a real clock in guests of other kernels
     Vm(vm::VmArguments),
+    /// Build Debian packages
+    Package(package::PackageArguments),
     /// Run every check of the project
     Test(test::TestArguments),
     /// Check the sources' sizes and layout alone
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::LoadTest(arguments) => load_test::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Sim(arguments) => sim::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Vm(arguments) => vm::run(&arguments),
+        Task::Package(arguments) => package::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Test(arguments) => Ok(test::run(&arguments)),
         Task::Tidy => tidy::run(),
     };
