@@ -6,6 +6,7 @@ mod degraded;
 mod laboratory;
 mod lifetime;
 mod metrics;
+mod package;
 mod packets;
 mod peers;
 mod played;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         metrics::trials(),
         refusals::trials(),
         degraded::trials(),
+        package::trials(),
     ];
     let trials = topics.into_iter().flatten().collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -17,6 +17,8 @@ pub(crate) enum Needs {
     Chronyd,
     /// ntpsec's query program.
     Ntpdig,
+    /// Debian's package manager.
+    Debian,
 }
 
 impl Needs {
@@ -34,6 +36,10 @@ impl Needs {
                 is_there(object.exists(), "eBPF object", "build-ebpf")
             }
             Self::Chronyd => is_there(peers::chronyd().is_some(), "chronyd", "setup"),
+            Self::Debian => {
+                let is_debian = std::path::Path::new("/usr/bin/dpkg-deb").exists();
+                is_debian.then_some(()).ok_or_else(|| "this is not Debian".to_owned())
+            }
             Self::Ntpdig => is_there(peers::ntpdig().is_some(), "ntpdig", "setup"),
         }
     }

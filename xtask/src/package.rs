@@ -21,6 +21,10 @@ pub(crate) struct PackageArguments {
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
 
+    /// Pack programs as tests compile them, which is quicker
+    #[arg(long, hide = true)]
+    dev: bool,
+
     /// Check the packages with lintian, which must be installed
     #[arg(long)]
     lint: bool,
@@ -66,20 +70,17 @@ pub(crate) fn run(arguments: &PackageArguments) -> Result<()> {
     let architecture = probe(Command::new("dpkg").arg("--print-architecture"));
     let architecture = architecture.context("packages are built on Debian: there is no dpkg")?;
     let version = arguments.version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"));
-    build_ebpf::run()?;
-    show(cargo().args([
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "ntp-user",
-        "--package",
-        "ntp-xdp",
-    ]))?;
+    let profile = if arguments.dev { "dev" } else { "release" };
+    if !arguments.dev {
+        build_ebpf::run()?;
+    }
+    let mut compile = cargo();
+    compile.args(["build", "--quiet", "--profile", profile]);
+    show(compile.args(["--package", "ntp-user", "--package", "ntp-xdp"]))?;
     let packages = paths::workspace().join("target/package");
     fs::create_dir_all(&packages)?;
     let built = [
-        main_package(&packages, version, architecture.trim())?,
+        main_package(&packages, version, architecture.trim(), profile)?,
         time_daemon_package(&packages, version)?,
     ];
     if arguments.lint {
@@ -91,14 +92,19 @@ pub(crate) fn run(arguments: &PackageArguments) -> Result<()> {
 }
 
 /// The daemon's package.
-fn main_package(packages: &Path, version: &str, architecture: &str) -> Result<PathBuf> {
+fn main_package(
+    packages: &Path,
+    version: &str,
+    architecture: &str,
+    profile: &str,
+) -> Result<PathBuf> {
     let tree = Tree::new(packages, "ntp-xdp")?;
     for &(from, to, mode) in FILES {
         tree.copy(&paths::workspace().join(from), to, mode)?;
     }
     let mut newest_libc = (2, 0);
     for &(program, folder) in PROGRAMS {
-        let path = release(program)?;
+        let path = compiled(program, profile)?;
         newest_libc = newest_libc.max(libc_version(&fs::read(&path)?));
         let to = format!("{folder}/{program}");
         tree.copy(&path, &to, PROGRAM)?;
@@ -131,10 +137,10 @@ fn template(name: &str) -> Result<String> {
     fs::read_to_string(&path).with_context(|| path.display().to_string())
 }
 
-fn release(program: &str) -> Result<PathBuf> {
+fn compiled(program: &str, profile: &str) -> Result<PathBuf> {
     let folder = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| paths::workspace().join("target"));
-    let path = folder.join("release").join(program);
+    let path = folder.join(if profile == "dev" { "debug" } else { profile }).join(program);
     if !path.exists() {
         bail!("cargo left no {}", path.display());
     }
