@@ -22,7 +22,7 @@ inside dpkg --install /first.deb >&2
 echo "version: $(inside dpkg-query --show --showformat '${Version}' ntp-xdp)"
 echo "differences: [$(inside dpkg --verify ntp-xdp)]"
 echo "files: $(inside dpkg --listfiles ntp-xdp | tr '\n' ' ')"
-echo "enabled: $(ls "$folder/root/etc/systemd/system/multi-user.target.wants")"
+echo "enabled: $(ls "$folder/root/etc/systemd/system/multi-user.target.wants" | tr '\n' ' ')"
 
 # By hand, as the unit does it.
 conf=/etc/ntp-xdp/ntp-xdp.conf
