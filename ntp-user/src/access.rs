@@ -31,6 +31,21 @@ impl From<TableFull> for TooManyRules {
     }
 }
 
+/// Adds a rule to a list, and leaves out the earlier ones that it makes void: however often rules are added, the
+/// list is no longer than twice the number of their targets.
+pub fn add_rule(rules: &mut Vec<AccessRule>, rule: AccessRule) {
+    rules.retain(|earlier| {
+        let is_below = match (&rule.target, &earlier.target) {
+            (AccessTarget::Everyone, _) => true,
+            (AccessTarget::Network(network), AccessTarget::Network(part)) => network.contains(part),
+            (AccessTarget::Network(_) | AccessTarget::Name(_), _) => false,
+        };
+        let is_same = !earlier.all && earlier.target == rule.target;
+        !(is_same || rule.all && is_below)
+    });
+    rules.push(rule);
+}
+
 /// What holds for each family, where the table decides if it is [`FamilyRule::Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FamilyRules {

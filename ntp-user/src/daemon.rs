@@ -16,6 +16,7 @@ use crate::args::Args;
 use crate::bpf::xdp::Xdp;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
+use crate::command::{Commands, Prepared};
 use crate::drift_file::DriftFile;
 use crate::event_loop::{self, DaemonDriver, Sources};
 use crate::features;
@@ -59,7 +60,13 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     }
     let pid_file = pid_path.map(|path| PidFile::write(path)).transpose()?;
     parts.xdp.as_mut().map_or(Ok(()), Xdp::pin)?;
-    if let Some(user) = args.user.as_ref().or(config.user.as_ref()) {
+    let user = args.user.as_ref().or(config.user.as_ref());
+    let prepared = if means.is_one_shot {
+        Prepared::default()
+    } else {
+        Prepared::new(config, user.map(String::as_str), means.families)
+    };
+    if let Some(user) = user {
         privileges::become_user(user, duties(config, means, &parts))?;
     }
     let interrupted = Arc::new(Notify::new());
@@ -76,7 +83,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
         })
         .build()
         .context("cannot start the event loop")?;
-    let outcome = runtime.block_on(serve(args, config, parts, signals, interrupted));
+    let outcome = runtime.block_on(serve(args, config, (parts, prepared), signals, interrupted));
     drop(pid_file);
     tracing::info!("{} exiting", features::NAME);
     outcome
@@ -104,7 +111,7 @@ fn duties(config: &Config, means: Means, parts: &Parts) -> Duties {
 async fn serve(
     args: &Args,
     config: &Config,
-    parts: Parts,
+    (parts, prepared): (Parts, Prepared),
     signals: Signals,
     interrupted: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
@@ -136,8 +143,11 @@ async fn serve(
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),
         ticks: 0,
+        is_told_to_end: false,
     };
     tasks.start(&mut driver)?;
+    let commands = Commands::start(config, prepared)?;
+    commands.resolve_hosts(&mut driver.seams_mut().resolver);
     driver.start();
     tasks.user_path = match sockets.len() {
         0 => UserPath::Nobody,
@@ -155,7 +165,7 @@ async fn serve(
     }
     let alarm = Alarm::new().context("cannot set timers")?;
     let mut sources =
-        Sources { incoming, resolved: addresses, questions, alarm, signals, interrupted };
+        Sources { incoming, resolved: addresses, questions, commands, alarm, signals, interrupted };
     let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources).await;
     shut_down(driver, tasks, args.is_one_shot());
     outcome.context("the event loop failed")

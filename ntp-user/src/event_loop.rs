@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 use crate::clock::DaemonClock;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
+use crate::command::{Commands, Packet};
 use crate::drift_file::DriftFile;
 use crate::metrics::{Question, Questions};
 use crate::net::udp::{Incoming, UdpTransport};
@@ -36,6 +37,8 @@ pub(crate) struct Sources {
     pub(crate) resolved: UnboundedReceiver<Resolved>,
     /// Scrapes of the metrics.
     pub(crate) questions: Questions,
+    /// Commands.
+    pub(crate) commands: Commands,
     /// Deadlines.
     pub(crate) alarm: Alarm,
     /// Signals.
@@ -49,6 +52,7 @@ enum Event {
     Incoming(Incoming),
     Resolved(Resolved),
     Question(Question),
+    Command(Packet),
     Deadline,
     Served,
     Interrupted,
@@ -85,10 +89,12 @@ pub(crate) async fn run(
             Event::Incoming(incoming) => take(driver, incoming),
             Event::Resolved(resolved) => {
                 tasks.host_resolved(driver, &resolved);
+                sources.commands.host_resolved(&resolved);
                 driver.on_resolved(&resolved.name, &resolved.addresses);
             }
             // Who asked may have gone.
             Event::Question(question) => drop(question.send(tasks.state(driver))),
+            Event::Command(packet) => sources.commands.take(&packet, driver, tasks),
             Event::Deadline => driver.on_timer(),
             Event::Served | Event::Interrupted => {}
         }
@@ -104,6 +110,7 @@ async fn wait(sources: &mut Sources, tasks: &mut Tasks, deadline: MonoNs) -> io:
         Some(resolved) = sources.resolved.recv() => Event::Resolved(resolved),
         Some(question) = sources.questions.recv() => Event::Question(question),
         outcome = sources.alarm.wait_until(deadline) => outcome.map(|()| Event::Deadline)?,
+        packet = sources.commands.next() => Event::Command(packet),
         () = tasks.serve() => Event::Served,
     };
     Ok(event)

@@ -10,7 +10,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Features in chrony's words and order, and whether they are there; XDP last.
 const FEATURES: [(&str, bool); 12] = [
-    ("CMDMON", false),
+    ("CMDMON", true),
     ("NTP", true),
     ("REFCLOCK", false),
     ("RTC", false),

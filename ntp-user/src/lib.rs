@@ -11,6 +11,7 @@ pub mod args;
 pub mod bpf;
 #[expect(unsafe_code, reason = "steers the kernel's clock")]
 pub mod clock;
+mod command;
 pub mod config;
 mod daemon;
 pub mod drift_file;

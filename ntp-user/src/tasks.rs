@@ -10,7 +10,7 @@ use ntp_common::time::{MonoNs, NANOS_PER_SECOND};
 use ntp_engine::conf::{AccessRule, AccessTarget};
 use ntp_engine::seams::Resolver;
 
-use crate::access::{AccessRules, HostAddresses, TooManyRules};
+use crate::access::{AccessRules, HostAddresses, TooManyRules, add_rule};
 use crate::bpf::xdp::Xdp;
 use crate::event_loop::DaemonDriver;
 use crate::leap_file::LeapFile;
@@ -103,6 +103,8 @@ pub(crate) struct Tasks {
     pub(crate) addresses: Vec<IpAddr>,
     /// Ticks so far.
     pub(crate) ticks: u32,
+    /// Whether a command has told the daemon to end.
+    pub(crate) is_told_to_end: bool,
 }
 
 impl Tasks {
@@ -161,6 +163,9 @@ impl Tasks {
                 return Some(Outcome::Ended);
             }
         }
+        if self.is_told_to_end {
+            return Some(Outcome::Ended);
+        }
         let is_over = self.limits.end.is_some_and(|end| now >= end);
         let is_late = self.limits.one_shot.is_some();
         is_over.then_some(if is_late { Outcome::NoTime } else { Outcome::Ended })
@@ -190,8 +195,33 @@ impl Tasks {
 
     /// Logs what both paths have done.
     pub(crate) fn log_counters(&self) {
+        let (xdp, user) = self.counters();
+        log_counters(&xdp, &user);
+    }
+
+    /// What XDP and the user path have done.
+    #[must_use]
+    pub(crate) fn counters(&self) -> (Counters, Counters) {
         let xdp = self.xdp.as_ref().map_or([0; COUNTER_COUNT], Xdp::counters);
-        log_counters(&xdp, &self.user_path.counters());
+        (xdp, self.user_path.counters())
+    }
+
+    /// Adds an access rule, which is in force on both paths when this returns.
+    ///
+    /// # Errors
+    /// [`TooManyRules`], with nothing changed.
+    pub(crate) fn add_access(
+        &mut self,
+        rule: AccessRule,
+        driver: &DaemonDriver,
+    ) -> Result<(), TooManyRules> {
+        let before = self.access.rules.clone();
+        add_rule(&mut self.access.rules, rule);
+        let applied = self.apply_access(&driver.seams().ref_map);
+        if applied.is_err() {
+            self.access.rules = before;
+        }
+        applied
     }
 
     fn read_leap_seconds(&self, driver: &mut DaemonDriver) {

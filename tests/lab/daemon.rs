@@ -169,10 +169,24 @@ pub fn pidfile(lab: &Lab, host: &Host) -> PathBuf {
     lab.folder().join(format!("{PROGRAM}-{}.pid", host.name()))
 }
 
+/// The daemon's command socket, while it runs in `host` with directives that say nothing else.
+#[must_use]
+pub fn command_socket(lab: &Lab, host: &Host) -> PathBuf {
+    lab.folder().join(format!("cmd-{}", host.name())).join("daemon.sock")
+}
+
 /// Writes a configuration that uses no file and no port of the machine's own.
 fn configuration(lab: &Lab, host: &Host, directives: &str) -> Result<PathBuf> {
     let pidfile = pidfile(lab, host);
-    let own = format!("pidfile {}\ncmdport 0\nbindcmdaddress /\n", pidfile.display());
+    let socket = command_socket(lab, host);
+    let own = [
+        ("pidfile", pidfile.display().to_string()),
+        ("cmdport", "0".to_owned()),
+        ("bindcmdaddress", socket.display().to_string()),
+    ];
+    let is_said = |name: &str| directives.lines().any(|line| line.split(' ').next() == Some(name));
+    let own = own.iter().filter(|(name, _)| !is_said(name));
+    let own: String = own.map(|(name, value)| format!("{name} {value}\n")).collect();
     lab.file(&format!("{PROGRAM}-{}.conf", host.name()), &(directives.to_owned() + &own))
 }
 

@@ -144,7 +144,8 @@ impl Upstream {
 
 /// The identifier of a server: its IPv4 address, or the first four octets of the MD5 hash of its IPv6
 /// address. RFC 5905 section 7.3.
-pub(crate) fn reference_id(address: IpAddr) -> ReferenceId {
+#[must_use]
+pub fn reference_id(address: IpAddr) -> ReferenceId {
     match address {
         IpAddr::V4(address) => ReferenceId::from_octets(address.octets()),
         IpAddr::V6(address) => {

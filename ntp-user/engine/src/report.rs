@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::{LeapIndicator, ReferenceId};
 
+pub use crate::reference::reference_id;
 use crate::seams::SourceId;
 
 /// What became of a source in the last selection. The characters are those of `chronyc sources`.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::address::{SocketName, family_of};
+use super::control::{self, ControlBuffer, Destination};
 
 /// A new UDP socket of the family of `address` that does not block.
 ///
@@ -59,12 +60,46 @@ pub fn connect(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     check(unsafe { libc::connect(socket.as_raw_fd(), (&raw const name).cast(), len) })
 }
 
+/// Lets a socket hear from one interface and send through it alone.
+///
+/// # Errors
+/// When there is no such interface, or the kernel refuses.
+pub fn bind_to_interface(socket: &OwnedFd, interface: &str) -> io::Result<()> {
+    let len = u32::try_from(interface.len()).unwrap_or(u32::MAX);
+    let (fd, name) = (socket.as_raw_fd(), interface.as_ptr().cast());
+    // SAFETY: `interface` is as long as `len` says and lives during the call.
+    check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name, len) })
+}
+
 /// Sends one packet: to `to`, or where the socket is connected to.
 ///
 /// # Errors
 /// When the network does not take it.
 pub fn send(socket: BorrowedFd<'_>, octets: &[u8], to: Option<SocketAddr>) -> io::Result<()> {
+    send_message(socket, octets, to, None)
+}
+
+/// Sends one packet to `to`, from the address that `from` says was asked.
+///
+/// # Errors
+/// When the network does not take it.
+pub fn reply(
+    socket: BorrowedFd<'_>,
+    octets: &[u8],
+    to: SocketAddr,
+    from: Option<&Destination>,
+) -> io::Result<()> {
+    send_message(socket, octets, Some(to), from)
+}
+
+fn send_message(
+    socket: BorrowedFd<'_>,
+    octets: &[u8],
+    to: Option<SocketAddr>,
+    from: Option<&Destination>,
+) -> io::Result<()> {
     let mut name = to.map(SocketName::of);
+    let mut control = ControlBuffer::EMPTY;
     let mut piece =
         libc::iovec { iov_base: octets.as_ptr().cast_mut().cast(), iov_len: octets.len() };
     // SAFETY: zeros are a header: it consists of integers and pointers that may be null.
@@ -75,7 +110,12 @@ pub fn send(socket: BorrowedFd<'_>, octets: &[u8], to: Option<SocketAddr>) -> io
         header.msg_name = (&raw mut *name).cast();
         header.msg_namelen = u32::try_from(*len).unwrap_or_default();
     }
-    // SAFETY: the header points at one piece, which points at octets that are only read, and at a name.
+    if let Some(from) = from {
+        header.msg_controllen = control::write_source(&mut control, from) as _;
+        header.msg_control = (&raw mut control).cast();
+    }
+    // SAFETY: the header points at one piece, which points at octets that are only read, at a name, and at a
+    // control message, all as long as it says.
     let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, libc::MSG_DONTWAIT) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

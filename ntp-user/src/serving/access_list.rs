@@ -78,6 +78,12 @@ impl SharedAccess {
         self.version.fetch_add(1, Ordering::Release);
     }
 
+    /// Whether a client at `address` is answered.
+    #[must_use]
+    pub fn allows(&self, address: IpAddr) -> bool {
+        self.current().1.allows(address)
+    }
+
     fn current(&self) -> (u64, Arc<AccessList>) {
         let version = self.version.load(Ordering::Acquire);
         (version, Arc::clone(&self.list.lock().unwrap_or_else(PoisonError::into_inner)))

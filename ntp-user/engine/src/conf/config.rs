@@ -93,6 +93,10 @@ pub struct Config {
     pub cmdport: u16,
     /// `cmdallow` and `cmddeny`, in order.
     pub cmd_access: Vec<Located<AccessRule>>,
+    /// `bindcmddevice`: the interface that commands come in on over UDP; `None`: any.
+    pub bindcmddevice: Option<String>,
+    /// `cmdratelimit`: limit of replies to one host that gives commands over the network.
+    pub cmdratelimit: Option<RateLimit>,
     /// `opencommands`: the commands that are answered over UDP.
     pub opencommands: BTreeSet<OpenCommand>,
 
@@ -160,6 +164,8 @@ impl Default for Config {
             bindcmdaddress_v6: Ipv6Addr::LOCALHOST,
             cmdport: 323,
             cmd_access: Vec::new(),
+            bindcmddevice: None,
+            cmdratelimit: None,
             opencommands: OpenCommand::DEFAULT.into(),
             keyfile: None,
             log: BTreeSet::new(),

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::options::Support::{self, Legacy, NoEffectYet, NotBuiltIn, Works};
 use super::source::{read_pool, read_server};
 use super::statement::{ANY, FROM_ZERO, Owner, Read, Statement, Unit};
-use super::{read_interfaces, read_values as read};
+use super::{read_commands, read_interfaces, read_values as read};
 use Action::{Apply, Confdir, Include, Sourcedir, Unread};
 
 /// A directive.
@@ -151,11 +151,15 @@ const READ: &[Directive] = &[
     many("serverthreads COUNT", Works, Apply(read_interfaces::serverthreads)),
     many("metricsaddress ADDRESS:PORT", Works, Apply(read_interfaces::metricsaddress)),
     // Command access.
-    many("bindcmdaddress ADDRESS|PATH", NoEffectYet, Apply(read::bindcmdaddress)),
-    one("cmdport PORT", NoEffectYet, |c, s, o| s.integer(o, 0..=65535).map(|v| c.cmdport = v)),
-    many("cmdallow [all] [NETWORK]", NoEffectYet, Apply(read_cmdallow)),
-    many("cmddeny [all] [NETWORK]", NoEffectYet, Apply(read_cmddeny)),
-    one("opencommands [COMMAND]...", NoEffectYet, read::opencommands),
+    many("bindcmdaddress ADDRESS|PATH", Works, Apply(read::bindcmdaddress)),
+    one("cmdport PORT", Works, |c, s, o| s.integer(o, 0..=65535).map(|v| c.cmdport = v)),
+    many("cmdallow [all] [NETWORK]", Works, Apply(read_cmdallow)),
+    many("cmddeny [all] [NETWORK]", Works, Apply(read_cmddeny)),
+    one("opencommands [COMMAND]...", Works, read::opencommands),
+    one("bindcmddevice INTERFACE", Works, |c, s, o| {
+        s.word(o, "an interface").map(|v| c.bindcmddevice = Some(v.text.into()))
+    }),
+    one("cmdratelimit [OPTION]...", Works, read_commands::cmdratelimit),
     // Files, logs, privileges.
     many("include PATTERN", Works, Include),
     many("confdir DIRECTORY...", Works, Confdir),
@@ -198,14 +202,12 @@ const UNREAD: &[Directive] = &[
     unread("maxdrift PPM", NotBuiltIn),
     unread("binddevice INTERFACE", NotBuiltIn),
     unread("bindacqdevice INTERFACE", NotBuiltIn),
-    unread("bindcmddevice INTERFACE", NotBuiltIn),
     // Clients would look for a service that is not there.
     unread("ntsserverkey FILE", NotBuiltIn),
     unread("ntsservercert FILE", NotBuiltIn),
     unread("ptpport PORT", NotBuiltIn),
     // Tuning, and trimmings of what is refused above.
     unread("manual", NoEffectYet),
-    unread("cmdratelimit [OPTION]...", NoEffectYet),
     unread("clockprecision SECONDS", NoEffectYet),
     unread("combinelimit LIMIT", NoEffectYet),
     unread("corrtimeratio RATIO", NoEffectYet),

@@ -14,6 +14,7 @@ mod error;
 mod lexer;
 mod location;
 mod options;
+mod read_commands;
 mod read_interfaces;
 mod read_values;
 mod reader;

@@ -188,6 +188,15 @@ fn every_further_plain_directive_sets_its_own_field() {
         ("maxupdateskew 5", |c| c.maxupdateskew_ppm = 5.0),
         ("minsources 3", |c| c.minsources = 3),
         ("noclientlog", |c| c.clientlog = false),
+        ("bindcmddevice eth0", |c| c.bindcmddevice = Some("eth0".into())),
+        ("cmdratelimit", |c| {
+            c.cmdratelimit =
+                Some(RateLimit { interval_log2: -4, burst: 8, leak_log2: 2, kod_log2: 0 });
+        }),
+        ("cmdratelimit interval 1 burst 2 leak 3", |c| {
+            c.cmdratelimit =
+                Some(RateLimit { interval_log2: 1, burst: 2, leak_log2: 3, kod_log2: 0 });
+        }),
         ("opencommands", |c| c.opencommands.clear()),
         ("opencommands tracking Clients", |c| {
             c.opencommands = [OpenCommand::Tracking, OpenCommand::Clients].into();

@@ -1,0 +1,115 @@
+//! The daemon's state as replies have it. chrony's offsets are positive when the clock is ahead, the engine's
+//! when it is behind.
+
+use ntp_common::counters::{Counters, answered};
+use ntp_engine::candm::{
+    Address, PacketTotals, ServerStats, SourceData, SourceMode, SourceStats, SourceStatus,
+    Tracking, UnixTime,
+};
+use ntp_engine::report::{self, SourceReport, SourceState};
+
+/// `tracking`
+pub(super) fn tracking(report: &report::Tracking) -> Tracking {
+    Tracking {
+        reference_id: report.reference_id.0,
+        address: report.address.map_or(Address::Unspecified, Address::Ip),
+        stratum: report.stratum,
+        leap: report.leap as u8,
+        reference_time: UnixTime::from(report.reference_timestamp),
+        correction_s: report.remaining_correction_s,
+        last_offset_s: -report.last_offset_s,
+        rms_offset_s: report.rms_offset_s,
+        frequency_ppm: report.frequency_ppm,
+        residual_frequency_ppm: -report.residual_frequency_ppm,
+        skew_ppm: report.skew_ppm,
+        root_delay_s: report.root_delay_s,
+        root_dispersion_s: report.root_dispersion_s,
+        update_interval_s: report.update_interval_s,
+    }
+}
+
+/// The address of the source in this place, or the number that stands for it as long as it has none.
+pub(super) fn address(source: &SourceReport, place: usize) -> Address {
+    let number = u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1);
+    source.address.map_or(Address::Id(number), Address::Ip)
+}
+
+/// The source that `address` means.
+pub(super) fn find(sources: &[SourceReport], wanted: Address) -> Option<&SourceReport> {
+    let mut places = sources.iter().enumerate();
+    places.find(|(place, source)| address(source, *place) == wanted).map(|(_, source)| source)
+}
+
+/// The name that a source was configured by: its address, if it was by that.
+pub(super) fn name(source: &SourceReport) -> String {
+    let address = || source.address.map(|address| address.to_string());
+    source.name.clone().or_else(address).unwrap_or_default()
+}
+
+/// `sources`
+pub(super) fn source_data(source: &SourceReport, place: usize) -> SourceData {
+    SourceData {
+        address: address(source, place),
+        poll_log2: source.poll_log2,
+        stratum: source.stratum,
+        status: status(source.state),
+        mode: SourceMode::Client,
+        reach: source.reach,
+        last_sample_s: source.last_sample_s.map(whole),
+        measured_s: -source.measured_offset_s,
+        adjusted_s: -source.adjusted_offset_s,
+        error_s: source.error_s,
+    }
+}
+
+fn status(state: SourceState) -> SourceStatus {
+    match state {
+        SourceState::Selected => SourceStatus::Selected,
+        SourceState::Combined => SourceStatus::Combined,
+        SourceState::NotCombined => SourceStatus::NotCombined,
+        SourceState::Falseticker => SourceStatus::Falseticker,
+        SourceState::Jittery => SourceStatus::Jittery,
+        SourceState::Unusable => SourceStatus::Unusable,
+    }
+}
+
+/// `sourcestats`
+pub(super) fn source_stats(source: &SourceReport, place: usize) -> SourceStats {
+    SourceStats {
+        reference_id: source.address.map_or(0, |address| report::reference_id(address).0),
+        address: address(source, place),
+        samples: count(source.samples),
+        runs: count(source.runs),
+        span_s: whole(source.span_s),
+        deviation_s: source.deviation_s,
+        frequency_ppm: -source.frequency_ppm,
+        skew_ppm: source.skew_ppm,
+        offset_s: -source.offset_s,
+        offset_error_s: source.deviation_s,
+    }
+}
+
+/// `serverstats`: what both paths did together. A request that the program passed up is counted where it was
+/// answered.
+pub(super) fn server_stats(xdp: &Counters, user: &Counters, commands: PacketTotals) -> ServerStats {
+    let (in_kernel, in_daemon) = (answered(xdp), answered(user));
+    ServerStats {
+        ntp: PacketTotals { received: in_kernel + in_daemon, dropped: 0 },
+        commands,
+        // The program reads the clock in the kernel; what comes in for the daemon is stamped there, and what
+        // leaves is stamped by the daemon.
+        receive_stamps: [0, in_kernel + in_daemon, 0],
+        transmit_stamps: [in_daemon, in_kernel, 0],
+        ..ServerStats::default()
+    }
+}
+
+/// Whole seconds; saturates.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+fn whole(seconds: f64) -> u32 {
+    seconds as u32
+}
+
+fn count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
