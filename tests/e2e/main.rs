@@ -2,6 +2,7 @@
 //!
 //! Invariant: a test that cannot run on this machine is reported as ignored, with the reason.
 
+mod commands;
 mod degraded;
 mod laboratory;
 mod lifetime;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         lifetime::trials(),
         metrics::trials(),
         refusals::trials(),
+        commands::trials(),
         degraded::trials(),
         package::trials(),
     ];

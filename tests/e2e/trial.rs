@@ -15,6 +15,8 @@ pub(crate) enum Needs {
     Xdp,
     /// chrony's daemon.
     Chronyd,
+    /// chrony's client.
+    Chronyc,
     /// ntpsec's query program.
     Ntpdig,
     /// Debian's package manager.
@@ -40,6 +42,7 @@ impl Needs {
                 let is_debian = std::path::Path::new("/usr/bin/dpkg-deb").exists();
                 is_debian.then_some(()).ok_or_else(|| "this is not Debian".to_owned())
             }
+            Self::Chronyc => is_there(peers::chronyc().is_some(), "chronyc", "setup"),
             Self::Ntpdig => is_there(peers::ntpdig().is_some(), "ntpdig", "setup"),
         }
     }

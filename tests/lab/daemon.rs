@@ -186,8 +186,8 @@ fn configuration(lab: &Lab, host: &Host, directives: &str) -> Result<PathBuf> {
     ];
     let is_said = |name: &str| directives.lines().any(|line| line.split(' ').next() == Some(name));
     let own = own.iter().filter(|(name, _)| !is_said(name));
-    let own: String = own.map(|(name, value)| format!("{name} {value}\n")).collect();
-    lab.file(&format!("{PROGRAM}-{}.conf", host.name()), &(directives.to_owned() + &own))
+    let own: Vec<String> = own.map(|(name, value)| format!("{name} {value}\n")).collect();
+    lab.file(&format!("{PROGRAM}-{}.conf", host.name()), &(directives.to_owned() + &own.concat()))
 }
 
 /// In the foreground, without the clock.

@@ -6,6 +6,7 @@
 //! the right to set the clock, and no packet leaves the namespaces.
 
 mod built;
+mod chronyc;
 pub mod counters;
 mod daemon;
 mod held;
@@ -21,7 +22,8 @@ pub mod rights;
 pub mod scene;
 
 pub use built::{Profile, build};
-pub use daemon::{Daemon, NtpXdpd, pidfile, workspace};
+pub use chronyc::{Chronyc, Told, Way};
+pub use daemon::{Daemon, NtpXdpd, command_socket, pidfile, workspace};
 pub use host::Host;
 pub use lab::{End, Lab};
 pub use passing::Passing;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use ntp_common::wire::ReferenceId;
 use serde_json::Value;
 
-use crate::{Host, Lab, Process, run, workspace};
+use crate::{Chronyc, Host, Lab, Process, run, workspace};
 
 /// What a client saw of a server, in one measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +30,7 @@ const START: Duration = Duration::from_secs(5);
 
 /// Another NTP program, with what its environment must be to run.
 #[derive(Clone, Debug)]
-struct Peer {
+pub(crate) struct Peer {
     program: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(&'static str, OsString)>,
@@ -49,6 +49,13 @@ pub fn unpacked() -> PathBuf {
 pub fn chronyd() -> Option<Chronyd> {
     let programs = [PathBuf::from("/usr/sbin/chronyd"), unpacked().join("usr/sbin/chronyd")];
     programs.into_iter().find_map(|program| Peer::find(program, Vec::new())).map(Chronyd)
+}
+
+/// chrony's client, if it is there and runs.
+#[must_use]
+pub fn chronyc() -> Option<Chronyc> {
+    let programs = [PathBuf::from("/usr/bin/chronyc"), unpacked().join("usr/bin/chronyc")];
+    programs.into_iter().find_map(|program| Peer::find(program, Vec::new())).map(Chronyc::new)
 }
 
 /// ntpsec's query program, if it is there and there is a Python to run it.
@@ -78,7 +85,7 @@ impl Peer {
     }
 
     /// A command that runs it in `host`'s network, without the right to set the clock; arguments may follow.
-    fn command(&self, host: &Host) -> Command {
+    pub(crate) fn command(&self, host: &Host) -> Command {
         self.complete(host.daemon(&self.program))
     }
 
