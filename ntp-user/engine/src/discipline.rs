@@ -118,6 +118,14 @@ impl Discipline {
         }
     }
 
+    /// Goes by other settings from now on.
+    pub(crate) fn reconfigure(&mut self, config: &EngineConfig) {
+        self.makestep = config.makestep;
+        self.max_slew_rate = config.max_slew_rate;
+        self.max_update_skew = config.max_update_skew;
+        self.log_change_s = config.log_change_s;
+    }
+
     /// Begins with the correction `in_force`, and with what is stored: how much faster than true time the
     /// clock runs by itself and a bound of that, seconds a second. Gives the correction to be set.
     pub(crate) fn start(&mut self, in_force: f64, stored: Option<(f64, f64)>) -> f64 {

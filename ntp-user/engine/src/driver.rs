@@ -129,6 +129,13 @@ where
         outcome
     }
 
+    /// Goes over to another configuration: see [`Engine::reconfigure`].
+    pub fn reconfigure(&mut self, config: EngineConfig) {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let actions = self.engine.reconfigure(config, now);
+        self.carry_out(actions);
+    }
+
     /// Leaves the clock on its base frequency, saves the drift, and withdraws the snapshot; with `hold`, a
     /// last snapshot stays in force that long, at most 60 s.
     pub fn shutdown(&mut self, hold: Option<Duration>) {

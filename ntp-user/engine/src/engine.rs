@@ -10,6 +10,7 @@ mod lookup;
 mod monotone;
 mod operations;
 mod publish;
+mod reconfigure;
 mod reports;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ntp_common::time::MonoNs;
 
-use crate::conf::{Family, Host, Source as Line, SourceKind};
+use crate::conf::{Family, Host, Source as Line, SourceKind, SourceOptions};
 use crate::seams::SourceId;
 use crate::seconds;
 
@@ -97,6 +97,14 @@ impl ConfiguredLine {
         match self.line.kind {
             SourceKind::Server => 1,
             SourceKind::Pool => usize::from(self.line.options.maxsources),
+        }
+    }
+
+    /// Other options are in force from now on; a pool that may be larger is looked up for more.
+    pub(crate) fn set_options(&mut self, options: SourceOptions, now: MonoNs) {
+        self.line.options = options;
+        if self.members.len() < self.capacity() && self.lookup == Lookup::Done {
+            self.refresh(now);
         }
     }
 
@@ -192,7 +200,6 @@ impl ConfiguredLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conf::SourceOptions;
 
     fn line(family: Option<Family>) -> ConfiguredLine {
         let options = SourceOptions { family, ..SourceOptions::default() };

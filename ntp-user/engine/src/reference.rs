@@ -79,6 +79,14 @@ impl Reference {
         self.local_allowed |= self.local.is_some_and(|local| distance_s <= local.activate_s);
     }
 
+    /// Goes by another `local` from now on.
+    pub(crate) fn set_local(&mut self, local: Option<Local>) {
+        if local != self.local {
+            self.local_allowed |= local.is_some_and(|local| local.activate_s <= 0.0);
+            self.local = local;
+        }
+    }
+
     /// There is nothing to follow any more. Gives whether there was.
     pub(crate) fn lose(&mut self) -> bool {
         self.upstream.take().is_some()

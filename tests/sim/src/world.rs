@@ -208,6 +208,11 @@ impl World {
         self.driver.on_resolved(name, addresses);
     }
 
+    /// Has the driver go over to another configuration.
+    pub fn reconfigure(&mut self, config: EngineConfig) {
+        self.driver.reconfigure(config);
+    }
+
     /// Does what an operator would have done.
     ///
     /// # Errors
