@@ -76,7 +76,6 @@ mod tests {
         sentence: "",
         starts: "2026-01-01",
         uses_xdp: false,
-        lacks: None,
         bounds: &[Bound { figure: "offset_ms", least: -1.0, most: 1.0, why: "it is said so" }],
     };
 

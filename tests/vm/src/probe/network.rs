@@ -32,6 +32,9 @@ const VLAN: &str = "5";
 const SERVER_VLAN_ADDRESS: &str = "198.51.100.1/24";
 const PEER_VLAN_ADDRESS: &str = "198.51.100.2/24";
 
+/// How long a command may take in a guest that gets little of its machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What the peer has open. Its namespace lives as long as they do.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -85,6 +88,6 @@ fn end(interface: &str, addresses: [&str; 2], vlan_address: &str) -> Result<()> 
 
 fn ip(words: &str) -> Result<()> {
     let mut command = Command::new("/bin/ip");
-    run(command.args(words.split(' ')), Duration::from_secs(10))?.success()?;
+    run(command.args(words.split(' ')), PATIENCE)?.success()?;
     Ok(())
 }
