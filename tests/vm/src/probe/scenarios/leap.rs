@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use ntp_common::wire::LeapIndicator;
 
 use crate::client::ask;
@@ -16,7 +16,7 @@ use crate::truth::{SECOND, Truth, seconds, set_realtime, steps_so_far};
 const MIDNIGHT: i64 = 1_798_761_600 * SECOND;
 
 /// How long before it the guest's time starts: for the daemon to settle.
-const BEFORE: i64 = 14 * SECOND;
+const BEFORE: i64 = 25 * SECOND;
 
 /// From when to when clients ask, seconds after the leap.
 const ASKED_S: std::ops::Range<f64> = -4.0..4.0;
@@ -43,6 +43,8 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
     let daemon = Daemon::start(&format!("leapsecmode system\nxdp {INTERFACE} mode native\n"))?;
     guest.with(daemon, |guest, daemon| {
         world.synchronised()?;
+        let left_s = world.truth.until_leap(world.truth.now()) + ASKED_S.start;
+        ensure!(left_s > 0.0, "this machine is too busy: the guest was ready {left_s} s too late");
         wait_until(&world, ASKED_S.start);
         let before = daemon.served()?;
         let seen = across(&world)?;
