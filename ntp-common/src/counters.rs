@@ -56,10 +56,12 @@ pub enum Reason {
     BadVersion = 25,
     /// Control or private messages, or a mode that says nothing.
     BadMode = 26,
+    /// The client asks too often: `ratelimit`.
+    RateLimited = 27,
 }
 
 /// Every reason, in the order of the counters.
-pub const REASONS: [Reason; 19] = [
+pub const REASONS: [Reason; 20] = [
     Reason::NotNtp,
     Reason::Malformed,
     Reason::VlanDepth,
@@ -79,6 +81,7 @@ pub const REASONS: [Reason; 19] = [
     Reason::BadLength,
     Reason::BadVersion,
     Reason::BadMode,
+    Reason::RateLimited,
 ];
 
 impl Reason {
@@ -105,6 +108,7 @@ impl Reason {
             Self::BadLength => "bad_length",
             Self::BadVersion => "bad_version",
             Self::BadMode => "bad_mode",
+            Self::RateLimited => "rate_limited",
         }
     }
 
@@ -117,10 +121,17 @@ impl Reason {
     }
 }
 
+/// Index of the counter of requests over the limit that were answered all the same; they are counted as
+/// answered, too.
+pub const LEAKED: usize = 28;
+
+/// Index of the counter of clients that were told to ask less often; these are not counted as answered.
+pub const KISSES: usize = 29;
+
 /// Counters in a set: a power of two, so that a masked index needs no check.
 pub const COUNTER_COUNT: usize = 32;
 
-/// One set of counters, wrapping: [`answered_index`] and then every [`Reason`].
+/// One set of counters, wrapping: [`answered_index`], then every [`Reason`], [`LEAKED`] and [`KISSES`].
 pub type Counters = [u64; COUNTER_COUNT];
 
 /// Index of the counter of requests answered, by address family and version (1 to 4).
@@ -154,7 +165,8 @@ mod tests {
         let answered = [Family::V4, Family::V6].into_iter().flat_map(|family| {
             (1..=NEWEST_VERSION).map(move |version| answered_index(family, version))
         });
-        for index in answered.chain(REASONS.iter().map(|&reason| reason as usize)) {
+        let reasons = REASONS.iter().map(|&reason| reason as usize);
+        for index in answered.chain(reasons).chain([LEAKED, KISSES]) {
             assert!(!seen[index], "index {index} is used twice");
             seen[index] = true;
         }

@@ -12,10 +12,12 @@
 pub mod acl;
 pub mod checksum;
 pub mod classify;
+pub mod clients;
 pub mod counters;
 pub mod load;
 pub mod local;
 pub mod maps;
+pub mod ratelimit;
 pub mod respond;
 pub mod snapshot;
 pub mod time;

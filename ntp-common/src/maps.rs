@@ -3,19 +3,28 @@
 use core::mem::{offset_of, size_of};
 
 use crate::acl::AclTable;
+use crate::clients::SET_SIZE;
 use crate::counters::Counters;
 use crate::local::LocalAddresses;
+use crate::ratelimit::ClientRules;
 use crate::snapshot::SNAPSHOT_WORDS;
 
 /// Version of everything in this module. It is part of the path of pinned objects and the first word of
 /// [`ServingPage`], so that a daemon and a program of different builds never share a map.
-pub const ABI: u64 = 0x6e74_7078_0000_0002;
+pub const ABI: u64 = 0x6e74_7078_0000_0003;
 
 /// Array of one [`ServingPage`], memory-mapped by the daemon.
 pub const SERVING_MAP: &str = "SERVING";
 
 /// Array of two [`AclTable`]s, memory-mapped by the daemon: one in force, one being filled.
 pub const ACL_MAP: &str = "ACL";
+
+/// Array of [`crate::clients::ClientSet`]s, memory-mapped by the daemon, which says how many there are when
+/// it loads the program; one when there is no table.
+pub const CLIENTS_MAP: &str = "CLIENTS";
+
+/// Size of a value of [`CLIENTS_MAP`].
+pub const CLIENT_SET_SIZE: usize = SET_SIZE;
 
 /// Per-CPU array of one set of [`Counters`].
 pub const COUNTERS_MAP: &str = "COUNTERS";
@@ -62,6 +71,8 @@ pub struct ServingPage {
     pub reserved: [u64; 5],
     /// The ring of snapshots.
     pub ring: [RingSlot; RING_SLOTS],
+    /// How clients are counted and limited.
+    pub clients: ClientRules,
     /// The addresses that are served.
     pub local: LocalAddresses,
 }
@@ -90,6 +101,7 @@ const _: () = {
     assert!(offset_of!(ServingPage, acl) == 16);
     assert!(offset_of!(ServingPage, ring) == 64);
     assert!(offset_of!(RingSlot, words) == 8);
-    assert!(offset_of!(ServingPage, local) == 64 + 128 * RING_SLOTS);
+    assert!(offset_of!(ServingPage, clients) == 64 + 128 * RING_SLOTS);
+    assert!(offset_of!(ServingPage, local) == 128 + 128 * RING_SLOTS);
     assert!(ACL_TABLE_SIZE.is_multiple_of(8));
 };

@@ -4,7 +4,7 @@
 
 use crate::snapshot::RefSnapshot;
 use crate::time::NtpTimestamp;
-use crate::wire::{HEADER_LEN, Mode};
+use crate::wire::{HEADER_LEN, LeapIndicator, Mode};
 
 /// Every receive timestamp has its lowest bit set and every transmit timestamp has it clear, so that the
 /// origin timestamp of a later request tells which of the two the client gives back: that of the transmit
@@ -63,6 +63,15 @@ pub fn make_symmetric_passive(reply: &mut [u8; HEADER_LEN]) {
     reply[0] = reply[0] & !7 | Mode::SymmetricPassive as u8;
 }
 
+/// Turns a reply into one that gives no time and tells the client to ask less often: not synchronised,
+/// stratum 0, kiss code RATE. RFC 5905 section 7.4.
+#[inline(always)]
+pub fn make_kiss_rate(reply: &mut [u8; HEADER_LEN]) {
+    reply[0] |= (LeapIndicator::Unsynchronised as u8) << 6;
+    reply[1] = 0;
+    reply[12..16].copy_from_slice(b"RATE");
+}
+
 #[inline(always)]
 fn word(octets: &[u8; HEADER_LEN], at: usize) -> u64 {
     let mut word = [0; 8];
@@ -80,7 +89,7 @@ mod tests {
     use super::*;
     use crate::snapshot::head;
     use crate::time::NtpShort;
-    use crate::wire::{Header, LeapIndicator, ReferenceId};
+    use crate::wire::{Header, ReferenceId};
     use proptest::prelude::*;
 
     fn snapshot() -> RefSnapshot {
@@ -139,6 +148,19 @@ mod tests {
         make_symmetric_passive(&mut passive);
         assert_eq!(Header::read(&passive).mode, Mode::SymmetricPassive);
         assert_eq!(Header { mode: Mode::Server, ..Header::read(&passive) }.write(), server);
+    }
+
+    #[test]
+    fn kiss_differs_in_leap_stratum_and_reference_id_alone() {
+        let request = Header::request(at(1)).write();
+        let server = respond(&request, &snapshot(), at(1), at(1), 0);
+        let mut kiss = server;
+        make_kiss_rate(&mut kiss);
+        let read = Header::read(&kiss);
+        assert_eq!((read.leap, read.stratum), (LeapIndicator::Unsynchronised, 0));
+        assert_eq!(read.reference_id, ReferenceId(u32::from_be_bytes(*b"RATE")));
+        let Header { leap, stratum, reference_id, .. } = Header::read(&server);
+        assert_eq!(Header { leap, stratum, reference_id, ..read }.write(), server);
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! The XDP program: answers plain NTP requests at the driver and passes everything else up.
 //!
-//! Invariant: never blocks, allocates, loops unbounded or logs; writes nothing but the packet it answers
-//! and one counter of its own CPU. A packet that is passed up is unchanged.
+//! Invariant: never blocks, allocates, loops unbounded or logs; writes nothing but the packet it answers,
+//! the record of its client and counters of its own CPU. A packet that is passed up is unchanged.
 #![no_std]
 #![no_main]
 #![expect(missing_docs, reason = "the entry points that #[xdp] makes have none")]
@@ -21,6 +21,7 @@
 )]
 
 mod access;
+mod clients;
 mod clock;
 mod explain;
 mod headers;
@@ -33,7 +34,7 @@ mod walk;
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use ntp_common::counters::{COUNTER_COUNT, Reason};
+use ntp_common::counters::{COUNTER_COUNT, KISSES};
 
 use crate::request::Stop;
 
@@ -54,7 +55,7 @@ pub fn ntp_xdp(context: XdpContext) -> u32 {
 
 /// Counts one packet on this CPU.
 #[inline(always)]
-fn count(counter: usize) {
+pub(crate) fn count(counter: usize) {
     let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
     // SAFETY: the pointer is to this CPU's live entry, which no other program writes, and programs of one
     // CPU do not interrupt each other.
@@ -63,7 +64,7 @@ fn count(counter: usize) {
     *value = value.wrapping_add(1);
 }
 
-const _: () = assert!((Reason::BadMode as usize) < COUNTER_COUNT);
+const _: () = assert!(KISSES < COUNTER_COUNT);
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -4,6 +4,7 @@ use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use ntp_common::acl::AclTable;
+use ntp_common::clients::ClientSet;
 use ntp_common::counters::Counters;
 use ntp_common::maps::{ACL_TABLES, ServingPage};
 
@@ -17,6 +18,10 @@ pub(crate) static SERVING: Array<ServingPage> = Array::with_max_entries(1, MMAPA
 /// Two compiled sets of access rules, of which the control word names the one in force.
 #[map]
 pub(crate) static ACL: Array<AclTable> = Array::with_max_entries(ACL_TABLES, MMAPABLE);
+
+/// What is known of clients. The daemon sets the number of sets before the program is loaded.
+#[map]
+pub(crate) static CLIENTS: Array<ClientSet> = Array::with_max_entries(1, MMAPABLE);
 
 /// What became of every packet.
 #[map]

@@ -3,15 +3,17 @@
 
 use aya_ebpf::programs::XdpContext;
 use ntp_common::checksum::{self, Sum};
-use ntp_common::counters::{Family, Reason, answered_index};
+use ntp_common::counters::{Family, KISSES, LEAKED, Reason, answered_index};
 use ntp_common::maps::ServingPage;
-use ntp_common::respond::respond;
+use ntp_common::ratelimit::Verdict;
+use ntp_common::respond::{make_kiss_rate, respond};
 use ntp_common::wire::version_of;
 
+use crate::clients::Client;
 use crate::headers::{Ipv6Header, PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, PlainIpv4, Station};
 use crate::request::{Stop, check_destination, check_plain, local, serving_page};
 use crate::walk::{self, Bounds, Network};
-use crate::{access, clock, snapshot};
+use crate::{access, clients, clock, count, snapshot};
 
 /// Time to live of replies: that of a request says how far it came, not how far the reply must go.
 const REPLY_TTL: u8 = 64;
@@ -42,7 +44,7 @@ fn answer_v4(frame: Bounds, at: usize) -> Result<usize, Stop> {
     check_destination(frame, local(page).has_v4(ip.destination))?;
     access::check_v4(page, ip.source)?;
     let addresses = Sum::ZERO.add_u32(ip.source).add_u32(ip.destination);
-    let version = reply(page, datagram, addresses, Family::V4)?;
+    let counter = reply(page, datagram, addresses, Client::V4(ip.source))?;
 
     let (source, destination) = (ip.source, ip.destination);
     ip.source = destination;
@@ -54,7 +56,7 @@ fn answer_v4(frame: Bounds, at: usize) -> Result<usize, Stop> {
         ip.ttl = REPLY_TTL;
     }
     swap_stations(frame)?;
-    Ok(answered_index(Family::V4, version))
+    Ok(counter)
 }
 
 #[inline(always)]
@@ -79,16 +81,16 @@ fn answer_v6(frame: Bounds, at: usize) -> Result<usize, Stop> {
         .add_u64(source[1])
         .add_u64(destination[0])
         .add_u64(destination[1]);
-    let version = reply(page, datagram, addresses, Family::V6)?;
+    let counter = reply(page, datagram, addresses, Client::V6(source[0]))?;
 
     ip.source = destination;
     ip.destination = source;
     ip.set_hop_limit(REPLY_TTL);
     swap_stations(frame)?;
-    Ok(answered_index(Family::V6, version))
+    Ok(counter)
 }
 
-/// Puts the reply and its checksum in the place of the request; gives the version it has.
+/// Puts the reply and its checksum in the place of the request; gives the index of its counter.
 ///
 /// `addresses` is the sum of the addresses of the IP header, which is the same for both directions.
 #[inline(always)]
@@ -96,12 +98,16 @@ fn reply(
     page: *const ServingPage,
     datagram: &mut PlainDatagram,
     addresses: Sum,
-    family: Family,
-) -> Result<u8, Reason> {
+    client: Client,
+) -> Result<usize, Reason> {
     let PlainDatagram { udp, payload } = datagram;
     let len = (PLAIN_UDP_LEN as u16).to_be();
     let pseudo = addresses.add_u16(u16::from(PROTOCOL_UDP).to_be()).add_u16(len);
     let header = Sum::ZERO.add_u32(udp.ports).add_u16(len);
+    let family = match client {
+        Client::V4(_) => Family::V4,
+        Client::V6(_) => Family::V6,
+    };
     let lacks_checksum = matches!(family, Family::V4) && udp.checksum == 0;
     if !lacks_checksum && !checksum::is_acceptable(udp.checksum, pseudo, header.add_octets(payload))
     {
@@ -114,13 +120,23 @@ fn reply(
         return Err(Reason::NoSnapshot);
     }
     let snapshot = snapshot.as_of(now);
+    let verdict = clients::request(page, client, now);
     let receive = snapshot.time_at(now);
-    let answer = respond(payload, &snapshot, receive, receive + clock::TURNAROUND, 0);
-    let version = version_of(payload[0]);
+    let mut answer = respond(payload, &snapshot, receive, receive + clock::TURNAROUND, 0);
+    let mut counter = answered_index(family, version_of(payload[0]));
+    match verdict {
+        Verdict::Answer => {}
+        Verdict::Leak => count(LEAKED),
+        Verdict::Kiss => {
+            make_kiss_rate(&mut answer);
+            counter = KISSES;
+        }
+        Verdict::Drop => return Err(Reason::RateLimited),
+    }
     *payload = answer;
     udp.ports = udp.ports.rotate_left(16);
     udp.checksum = pseudo.plus(header.add_octets(&answer)).udp_checksum();
-    Ok(version)
+    Ok(counter)
 }
 
 #[inline(always)]

@@ -28,6 +28,7 @@ use crate::net::udp::{LocalEnd, UdpTransport};
 use crate::pid_file::PidFile;
 use crate::privileges::{self, Duties};
 use crate::resolver::{Families, ThreadResolver};
+use crate::serving::clients::Clients;
 use crate::setup::{Means, Parts, set_up};
 use crate::signals::Signals;
 use crate::supervisor;
@@ -158,6 +159,7 @@ async fn serve(
         _ => UserPath::Threads(WorkerThreads::start(sockets, &shared)?),
     };
     log_paths(config, &tasks);
+    log_clients(config, &shared.clients);
     let questions = start_metrics(metrics)?;
     tell_systemd(&[NotifyState::Ready]);
     if args.in_background {
@@ -218,6 +220,19 @@ fn start_metrics(endpoint: Option<Endpoint>) -> anyhow::Result<Questions> {
         endpoint.start(sender).context("cannot serve metrics")?;
     }
     Ok(questions)
+}
+
+/// Says how many clients are told apart, in how much memory, and how often each is answered.
+fn log_clients(config: &Config, clients: &Clients) {
+    if clients.capacity() == 0 {
+        return;
+    }
+    let (capacity, octets) = (clients.capacity(), clients.octets());
+    tracing::info!(capacity, octets, "Clients are recorded");
+    if let Some(limit) = config.ratelimit {
+        let (interval_log2, burst) = (limit.interval_log2, limit.burst);
+        tracing::info!(interval_log2, burst, "Clients are limited");
+    }
 }
 
 /// Ends serving, then timekeeping. Where XDP is to hold over, it answers from a last snapshot.

@@ -8,13 +8,17 @@ use std::thread::available_parallelism;
 
 use anyhow::bail;
 use ntp_common::acl::FamilyRule;
-use ntp_engine::conf::{AccessTarget, Config, Located, Verdict, Xdp as WantedXdp, XdpMode};
+use ntp_common::ratelimit::{ClientRules, Limit};
+use ntp_engine::conf::{
+    AccessTarget, Config, Located, RateLimit, Verdict, Xdp as WantedXdp, XdpMode,
+};
 use ntp_engine::seams::ClockError;
+use rand::RngExt;
 
 use crate::access::{AccessRules, FamilyRules, HostAddresses};
 use crate::bpf::attachment::{index_of, remove_stale_pins};
-use crate::bpf::serving_map::MappedPage;
-use crate::bpf::xdp::{Loaded, Xdp, XdpError};
+use crate::bpf::program::Built;
+use crate::bpf::xdp::{Loaded, SharedMaps, Xdp, XdpError};
 use crate::clock::DaemonClock;
 use crate::clock::follow::FollowClock;
 use crate::clock::readings::precision_log2;
@@ -24,6 +28,7 @@ use crate::net::server_socket::{self, ServerAddresses};
 use crate::net::worker::Shared;
 use crate::resolver::Families;
 use crate::serving::access_list::{AccessList, SharedAccess};
+use crate::serving::clients::{Clients, sets_in};
 use crate::serving::published::Published;
 use crate::serving::ring::OwnedPage;
 
@@ -84,17 +89,28 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     sockets.retain(|group| !group.is_empty());
     let metrics = metrics(config, means)?;
     let clock = open_clock(means.follow)?;
-    let xdp = if means.is_one_shot { None } else { load_xdp(config, !sockets.is_empty())? };
-    let (xdp, xdp_page) = xdp.unzip();
+    let is_serving = !sockets.is_empty();
+    let limits = client_rules(config, is_serving);
+    let xdp = if means.is_one_shot { None } else { load_xdp(config, is_serving, limits)? };
+    let (xdp, maps) = xdp.unzip();
+    let (xdp_page, client_map) = maps.map(|maps| (maps.page, maps.clients)).unzip();
+    let clients = match client_map.flatten() {
+        Some(map) => Clients::mapped(limits, map),
+        None => Clients::on_heap(limits),
+    };
     let page = OwnedPage::new();
+    let hold = xdp.as_ref().and_then(Xdp::hold);
+    let published = Published::new(Arc::clone(&page), xdp_page, hold);
+    published.set_clients(&limits);
     let shared = Shared {
-        page: Arc::clone(&page),
+        page,
         access: SharedAccess::new(access),
+        clients,
         precision_log2: precision_log2(),
     };
     Ok(Parts {
         clock,
-        published: Published::new(page, xdp_page, xdp.as_ref().and_then(Xdp::hold)),
+        published,
         shared,
         is_inline: threads == 0,
         bound: wanted.addresses.iter().map(SocketAddr::ip).collect(),
@@ -156,8 +172,27 @@ fn open_clock(follow: bool) -> anyhow::Result<DaemonClock> {
     }
 }
 
+/// How clients are counted and limited: by places in a table that nobody else can foretell.
+fn client_rules(config: &Config, is_serving: bool) -> ClientRules {
+    if !config.clientlog || !is_serving {
+        return ClientRules::OFF;
+    }
+    let sets = sets_in(config.clientloglimit_bytes);
+    let prefix = config.ratelimitprefix;
+    let rules = ClientRules::new(sets, rand::rng().random())
+        .with_prefixes(prefix.v4_bits.into(), prefix.v6_bits.into());
+    config.ratelimit.map_or(rules, |limit| {
+        let RateLimit { interval_log2, burst, leak_log2, kod_log2 } = limit;
+        rules.with_limit(Limit { interval_log2, burst, leak_log2, kod_log2 })
+    })
+}
+
 /// Loads XDP if it is asked for and of use. Interfaces whose mode is `auto` can go without.
-fn load_xdp(config: &Config, is_serving: bool) -> anyhow::Result<Option<(Xdp, MappedPage)>> {
+fn load_xdp(
+    config: &Config,
+    is_serving: bool,
+    clients: ClientRules,
+) -> anyhow::Result<Option<(Xdp, SharedMaps)>> {
     let wanted: Vec<WantedXdp> = config.xdp.iter().map(|xdp| xdp.value.clone()).collect();
     remove_stale_pins(if is_serving { &wanted } else { &[] });
     if wanted.is_empty() {
@@ -167,7 +202,8 @@ fn load_xdp(config: &Config, is_serving: bool) -> anyhow::Result<Option<(Xdp, Ma
         tracing::warn!("`xdp` has no effect: nobody is served without `allow` and a `port`");
         return Ok(None);
     }
-    let attached = Loaded::new(config.port).and_then(|loaded| loaded.attach(&wanted));
+    let built = Built { port: config.port, client_sets: clients.sets };
+    let attached = Loaded::new(built).and_then(|loaded| loaded.attach(&wanted));
     match attached {
         Ok((xdp, _)) if xdp.interfaces().is_empty() => Ok(None),
         Ok(attached) => Ok(Some(attached)),

@@ -104,18 +104,28 @@ pub(crate) fn running_time() -> Result<()> {
     Ok(())
 }
 
-/// The reading of the clock, between two others, that gives the receive timestamp in a reply.
+/// The served time that gives the receive timestamp in a reply.
 fn receive_time(
     snapshot: &RefSnapshot,
     reply: &[u8],
     earliest: u64,
     latest: u64,
 ) -> Result<NtpTimestamp> {
+    Ok(snapshot.time_at(arrival(snapshot, reply, earliest, latest)?))
+}
+
+/// The reading of the clock, between two others, that gives the receive timestamp in a reply.
+pub(crate) fn arrival(
+    snapshot: &RefSnapshot,
+    reply: &[u8],
+    earliest: u64,
+    latest: u64,
+) -> Result<MonoNs> {
     let payload = reply.last_chunk::<48>().context("a reply has 48 octets")?;
     let stamp = u64::from_be_bytes(payload[32..40].try_into().expect("eight octets"));
     (earliest..=latest)
-        .map(|ns| snapshot.time_at(MonoNs(ns)))
-        .find(|time| time.to_bits() | 1 == stamp)
+        .map(MonoNs)
+        .find(|&now| snapshot.time_at(now).to_bits() | 1 == stamp)
         .context("the receive timestamp is of no time between the readings around the run")
 }
 

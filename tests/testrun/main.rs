@@ -9,6 +9,7 @@ mod identity;
 #[expect(dead_code, reason = "the benchmark asks for more")]
 mod kernel;
 mod leap;
+mod limits;
 mod model;
 mod random;
 mod torn;
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         ),
         trial("leap_second_is_taken_at_the_nanosecond_that_the_clock_reads", leap::instant),
         trial("a_million_random_frames_agree_with_the_model", random::frames),
+        trial("clients_are_charged_as_the_user_path_charges_them", limits::identity),
+        trial("client_is_charged_once_whichever_path_it_takes", limits::shared_table),
+        trial("flood_of_invented_sources_shuts_no_honest_client_out", limits::flood),
         trial("no_answer_is_torn_while_snapshots_are_replaced", torn::answers),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -1,19 +1,22 @@
 //! The loaded program, and what it was told of the time and of its clients.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use aya::programs::ProgramFd;
 use ipnet::IpNet;
 use ntp_common::counters::Counters;
 use ntp_common::local::{LocalAddresses, v4_word, v6_words};
+use ntp_common::ratelimit::ClientRules;
 use ntp_common::snapshot::{NO_LEAP, NOMINAL_MULTIPLIER, RefSnapshot, head};
 use ntp_common::time::NtpShort;
 use ntp_common::wire::{LeapIndicator, NTP_PORT};
 use ntp_user::access::AccessRules;
 use ntp_user::bpf::acl_map::AclMap;
-use ntp_user::bpf::program::Program;
+use ntp_user::bpf::program::{Built, Program};
 use ntp_user::bpf::serving_map::MappedPage;
+use ntp_user::serving::clients::Clients;
 use ntp_user::serving::ring::SnapshotWriter;
 
 use crate::frame::{SERVER_V4, SERVER_V6};
@@ -31,19 +34,32 @@ pub(crate) struct Server {
     pub(crate) page: SnapshotWriter<MappedPage>,
     tables: AclMap,
     runner: Runner,
+    /// The clients that the program records, as the user path reaches them.
+    pub(crate) clients: Arc<Clients>,
 }
 
 impl Server {
     /// Loads the program: it serves two addresses and allows everyone, but does not know the time.
     pub(crate) fn load() -> Result<Self> {
-        let program = Program::load_object(&read_object(OBJECT)?, NTP_PORT)?;
+        Self::load_with(ClientRules::OFF)
+    }
+
+    /// Loads the program as [`Server::load`] does, with rules for clients.
+    pub(crate) fn load_with(rules: ClientRules) -> Result<Self> {
+        let built = Built { port: NTP_PORT, client_sets: rules.sets };
+        let program = Program::load_object(&read_object(OBJECT)?, built)?;
         let page = SnapshotWriter::new(program.serving_page()?);
+        page.set_clients(&rules);
+        let clients = match program.clients_map()? {
+            Some(map) => Clients::mapped(rules, map),
+            None => Clients::on_heap(rules),
+        };
         let (local, left_out) =
             LocalAddresses::build(&[v4_word(SERVER_V4.octets())], &[v6_words(SERVER_V6.octets())]);
         assert_eq!(left_out, 0, "two addresses find a place");
         page.set_local(&local);
         let tables = program.acl_map()?;
-        let mut server = Self { program, page, tables, runner: Runner::new() };
+        let mut server = Self { program, page, tables, runner: Runner::new(), clients };
         server.allow(&[("0.0.0.0/0", true), ("::/0", true)])?;
         Ok(server)
     }

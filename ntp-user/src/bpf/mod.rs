@@ -5,6 +5,7 @@
 pub mod acl_map;
 pub mod attachment;
 pub mod capabilities;
+pub mod clients_map;
 mod memory;
 pub mod pins;
 pub mod program;

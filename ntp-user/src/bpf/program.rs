@@ -7,10 +7,11 @@ use aya::programs::Xdp;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use ntp_common::counters::{COUNTER_COUNT, Counters, accumulate};
-use ntp_common::maps::{ACL_MAP, COUNTERS_MAP, PORT_VARIABLE, PROGRAM, SERVING_MAP};
+use ntp_common::maps::{ACL_MAP, CLIENTS_MAP, COUNTERS_MAP, PORT_VARIABLE, PROGRAM, SERVING_MAP};
 
 use super::acl_map::AclMap;
 use super::capabilities::missing_for_xdp;
+use super::clients_map::MappedClients;
 use super::serving_map::MappedPage;
 
 /// The object that was built by `cargo xtask build-ebpf` before the daemon was.
@@ -57,22 +58,32 @@ impl From<EbpfError> for LoadError {
 #[derive(Debug)]
 pub struct Program {
     ebpf: Ebpf,
+    client_sets: u32,
+}
+
+/// What the program is given when it is loaded, and can't be told later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// The served UDP port.
+    pub port: u16,
+    /// Sets in the table of clients; 0: there is none.
+    pub client_sets: u32,
 }
 
 impl Program {
-    /// Loads the embedded object, to serve `port`.
+    /// Loads the embedded object.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub fn load(port: u16) -> Result<Self, LoadError> {
-        Self::load_object(OBJECT.ok_or(LoadError::NotBuiltIn)?, port)
+    pub fn load(built: Built) -> Result<Self, LoadError> {
+        Self::load_object(OBJECT.ok_or(LoadError::NotBuiltIn)?, built)
     }
 
-    /// Loads an object, to serve `port`.
+    /// Loads an object.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub fn load_object(object: &[u8], port: u16) -> Result<Self, LoadError> {
+    pub fn load_object(object: &[u8], built: Built) -> Result<Self, LoadError> {
         let missing = missing_for_xdp();
         if !missing.is_empty() {
             return Err(LoadError::NotPermitted(missing));
@@ -81,10 +92,12 @@ impl Program {
         if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
             tracing::debug!(%error, "The limit on locked memory stays");
         }
-        let port = port.to_be();
+        let port = built.port.to_be();
         let mut loader = EbpfLoader::new();
-        let ebpf = loader.override_global(PORT_VARIABLE, &port, true).load(object)?;
-        let mut program = Self { ebpf };
+        loader.override_global(PORT_VARIABLE, &port, true);
+        // There is no map without entries.
+        loader.map_max_entries(CLIENTS_MAP, built.client_sets.max(1));
+        let mut program = Self { ebpf: loader.load(object)?, client_sets: built.client_sets };
         program.xdp()?.load().map_err(|error| LoadError::Refused(with_causes(&error)))?;
         Ok(program)
     }
@@ -114,6 +127,19 @@ impl Program {
     pub fn acl_map(&self) -> Result<AclMap, LoadError> {
         AclMap::new(self.array(ACL_MAP)?.fd())
             .map_err(|error| LoadError::Unmapped { map: ACL_MAP, error })
+    }
+
+    /// Maps the table of clients; `None` when the program has none.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn clients_map(&self) -> Result<Option<MappedClients>, LoadError> {
+        if self.client_sets == 0 {
+            return Ok(None);
+        }
+        MappedClients::new(self.array(CLIENTS_MAP)?.fd(), self.client_sets)
+            .map(Some)
+            .map_err(|error| LoadError::Unmapped { map: CLIENTS_MAP, error })
     }
 
     /// The counters of all CPUs together.

@@ -8,7 +8,8 @@ use ntp_engine::conf::Xdp as Wanted;
 
 use super::acl_map::AclMap;
 use super::attachment::{AttachError, Attachment};
-use super::program::{LoadError, Program};
+use super::clients_map::MappedClients;
+use super::program::{Built, LoadError, Program};
 use super::serving_map::MappedPage;
 use crate::access::{AccessRules, TooManyRules};
 use crate::metrics::Interface;
@@ -39,24 +40,35 @@ pub struct Loaded {
     program: Program,
     acl: AclMap,
     page: MappedPage,
+    clients: Option<MappedClients>,
+}
+
+/// The memory that the program shares with those who serve beside it.
+#[derive(Debug)]
+pub struct SharedMaps {
+    /// For who publishes snapshots.
+    pub page: MappedPage,
+    /// For who charges clients, if that is done.
+    pub clients: Option<MappedClients>,
 }
 
 impl Loaded {
-    /// Loads the program to serve `port`. It answers nobody before rules and a snapshot are in its maps.
+    /// Loads the program. It answers nobody before rules and a snapshot are in its maps.
     ///
     /// # Errors
     /// [`XdpError::Load`].
-    pub fn new(port: u16) -> Result<Self, XdpError> {
-        let program = Program::load(port)?;
-        let (acl, page) = (program.acl_map()?, program.serving_page()?);
-        Ok(Self { program, acl, page })
+    pub fn new(built: Built) -> Result<Self, XdpError> {
+        let program = Program::load(built)?;
+        let (acl, page, clients) =
+            (program.acl_map()?, program.serving_page()?, program.clients_map()?);
+        Ok(Self { program, acl, page, clients })
     }
 
-    /// Attaches the program to all interfaces that can take it; the page is for who publishes snapshots.
+    /// Attaches the program to all interfaces that can take it.
     ///
     /// # Errors
     /// The first interface with a mode of its own, not `auto`, that can't take it.
-    pub fn attach(mut self, wanted: &[Wanted]) -> Result<(Xdp, MappedPage), XdpError> {
+    pub fn attach(mut self, wanted: &[Wanted]) -> Result<(Xdp, SharedMaps), XdpError> {
         let mut attachments = Vec::new();
         for wanted in wanted {
             match Attachment::new(self.program.xdp()?, wanted) {
@@ -67,8 +79,9 @@ impl Loaded {
                 Err(error) => return Err(error.into()),
             }
         }
-        let Self { program, acl, page } = self;
-        Ok((Xdp { program, acl, attachments, awaits_take_over: true }, page))
+        let Self { program, acl, page, clients } = self;
+        let xdp = Xdp { program, acl, attachments, awaits_take_over: true };
+        Ok((xdp, SharedMaps { page, clients }))
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use ntp_common::classify::{Class, classify};
 use ntp_common::counters::{Family, Reason};
-use ntp_common::respond::{make_symmetric_passive, respond};
+use ntp_common::respond::{make_kiss_rate, make_symmetric_passive, respond};
 use ntp_common::snapshot::{RefSnapshot, head};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND, NtpDuration, NtpShort};
 use ntp_common::wire::{HEADER_LEN, LeapIndicator, Mode, version_of};
@@ -31,6 +31,8 @@ pub struct Request {
     pub family: Family,
     /// Whether it is a peer's, which expects the answer of a passive peer.
     pub is_peer: bool,
+    /// Whether its sender asks too often and is told so instead of the time.
+    pub is_kiss: bool,
 }
 
 impl Request {
@@ -60,6 +62,9 @@ impl Request {
         let mut reply = respond(&self.header, snapshot, receive, transmit, fuzz);
         if self.is_peer {
             make_symmetric_passive(&mut reply);
+        }
+        if self.is_kiss {
+            make_kiss_rate(&mut reply);
         }
         reply
     }
@@ -97,7 +102,7 @@ pub fn admit(
     }
     let family = if from.is_ipv4() { Family::V4 } else { Family::V6 };
     let is_peer = Mode::from_octet(header[0]) == Mode::SymmetricActive;
-    Ok(Request { header: *header, family, is_peer })
+    Ok(Request { header: *header, family, is_peer, is_kiss: false })
 }
 
 /// When a packet arrived, on the monotonic clock: `now` and `real_now` were read at one instant after it

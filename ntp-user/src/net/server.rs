@@ -198,8 +198,10 @@ mod tests {
     use crate::clock::readings::{UnixTime, monotonic};
     use crate::net::server_socket::{ServerAddresses, open};
     use crate::serving::access_list::{AccessList, SharedAccess};
+    use crate::serving::clients::Clients;
     use crate::serving::ring::{OwnedPage, SnapshotWriter};
     use ntp_common::counters::{Reason, answered};
+    use ntp_common::ratelimit::ClientRules;
     use ntp_common::snapshot::{RefSnapshot, head};
     use ntp_common::time::{NANOS_PER_SECOND, NtpShort, NtpTimestamp};
     use ntp_common::wire::{HEADER_LEN, Header, LeapIndicator, Mode};
@@ -222,6 +224,7 @@ mod tests {
         let shared = Shared {
             page: OwnedPage::new(),
             access: SharedAccess::new(AccessList::compile(&rules).unwrap()),
+            clients: Clients::on_heap(ClientRules::new(16, [3, 5])),
             precision_log2: -25,
         };
         let address = SocketAddr::new(address.ip(), port);

@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use ntp_common::counters::Reason;
+use ntp_common::counters::{KISSES, LEAKED, Reason};
+use ntp_common::ratelimit::Verdict;
 use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::MonoNs;
 use rand::RngExt;
@@ -16,6 +17,7 @@ use super::batch::{Calls, INBOX_LEN, Inbox, Outbox, Packet};
 use super::control::Destination;
 use crate::clock::readings::{UnixTime, bracketed, monotonic};
 use crate::serving::access_list::{AccessHandle, SharedAccess};
+use crate::serving::clients::Clients;
 use crate::serving::counters::WorkerCounters;
 use crate::serving::ring::{OwnedPage, SnapshotReader};
 
@@ -26,6 +28,8 @@ pub struct Shared {
     pub page: Arc<OwnedPage>,
     /// Access rules in force.
     pub access: Arc<SharedAccess>,
+    /// What is known of clients.
+    pub clients: Arc<Clients>,
     /// Precision of the kernel's clock, log2 seconds.
     pub precision_log2: i8,
 }
@@ -34,6 +38,7 @@ pub struct Shared {
 pub struct Worker {
     snapshots: SnapshotReader<Arc<OwnedPage>>,
     access: AccessHandle,
+    clients: Arc<Clients>,
     precision_log2: i8,
     counters: Arc<WorkerCounters>,
     rng: ThreadRng,
@@ -64,6 +69,7 @@ impl Worker {
         Self {
             snapshots: SnapshotReader::new(Arc::clone(&shared.page)),
             access: AccessHandle::new(Arc::clone(&shared.access)),
+            clients: Arc::clone(&shared.clients),
             precision_log2: shared.precision_log2,
             counters,
             rng: rand::rng(),
@@ -108,12 +114,14 @@ impl Worker {
             } else {
                 admit(packet.octets, packet.from, packet.received.to.as_ref(), access)
             };
-            match (admitted, snapshot) {
-                (Ok(request), Some(snapshot)) => {
-                    self.due.push(Due::new(request, &packet, now, snapshot));
-                }
-                (Ok(_), None) => self.counters.silent(Reason::SnapshotBusy),
-                (Err(reason), _) => self.counters.silent(reason),
+            let due = admitted.and_then(|request| {
+                let snapshot = snapshot.ok_or(Reason::SnapshotBusy)?;
+                let is_kiss = charge(&self.clients, &self.counters, &packet, now.mono)?;
+                Ok(Due::new(Request { is_kiss, ..request }, &packet, now, snapshot))
+            });
+            match due {
+                Ok(due) => self.due.push(due),
+                Err(reason) => self.counters.silent(reason),
             }
         }
     }
@@ -130,9 +138,31 @@ impl Worker {
             }
             outbox.send(socket, |index| {
                 let request = &due[index].request;
-                counters.answered(request.family, request.version());
+                if request.is_kiss {
+                    counters.add(KISSES);
+                } else {
+                    counters.answered(request.family, request.version());
+                }
             });
         }
+    }
+}
+
+/// Charges the client; whether it is told to ask less often.
+fn charge(
+    clients: &Clients,
+    counters: &WorkerCounters,
+    packet: &Packet<'_>,
+    now: MonoNs,
+) -> Result<bool, Reason> {
+    match clients.request(packet.from.ip(), now) {
+        Verdict::Answer => Ok(false),
+        Verdict::Leak => {
+            counters.add(LEAKED);
+            Ok(false)
+        }
+        Verdict::Kiss => Ok(true),
+        Verdict::Drop => Err(Reason::RateLimited),
     }
 }
 

@@ -33,8 +33,9 @@ impl WorkerCounters {
         std::array::from_fn(|index| self.0[index].load(Ordering::Relaxed))
     }
 
-    /// Adds one. Only the worker that owns the counters calls this: no read-modify-write is needed.
-    fn add(&self, index: usize) {
+    /// Adds one to the counter at `index`. Only the worker that owns the counters calls this: no
+    /// read-modify-write is needed.
+    pub fn add(&self, index: usize) {
         let counter = &self.0[index];
         counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ntp_common::acl::AclControl;
 use ntp_common::local::LocalAddresses;
+use ntp_common::ratelimit::ClientRules;
 use ntp_common::snapshot::{MAX_LIFE_NS, RefSnapshot};
 use ntp_common::time::MonoNs;
 use ntp_common::wire::LeapIndicator;
@@ -53,6 +54,13 @@ impl Published {
     pub fn set_access(&self, control: AclControl) {
         if let Some(xdp) = &self.xdp {
             xdp.set_access(control);
+        }
+    }
+
+    /// Tells the XDP program how clients are counted and limited.
+    pub fn set_clients(&self, rules: &ClientRules) {
+        if let Some(xdp) = &self.xdp {
+            xdp.set_clients(rules);
         }
     }
 

@@ -12,6 +12,7 @@ use ntp_common::local::LocalAddresses;
 use ntp_common::maps::{
     ABI, BEING_WRITTEN, RING_SLOTS, RingSlot, SERVING_SIZE, ServingPage, ring_slot,
 };
+use ntp_common::ratelimit::{ClientRules, RULES_WORDS};
 use ntp_common::snapshot::{RefSnapshot, SNAPSHOT_WORDS};
 
 /// Words in a page.
@@ -22,6 +23,7 @@ const NEWEST_WORD: usize = offset_of!(ServingPage, newest) / 8;
 const ACL_WORD: usize = offset_of!(ServingPage, acl) / 8;
 const RING_WORD: usize = offset_of!(ServingPage, ring) / 8;
 const SLOT_WORDS: usize = size_of::<RingSlot>() / 8;
+const CLIENTS_WORD: usize = offset_of!(ServingPage, clients) / 8;
 const LOCAL_WORD: usize = offset_of!(ServingPage, local) / 8;
 
 /// Words that the served addresses take.
@@ -141,6 +143,14 @@ impl<P: Page> SnapshotWriter<P> {
     /// Puts access rules into force.
     pub fn set_access(&self, control: AclControl) {
         self.page.words()[ACL_WORD].store(control.to_bits(), Ordering::Release);
+    }
+
+    /// Puts rules for clients into force, word by word: a reader may see some of the old ones.
+    pub fn set_clients(&self, rules: &ClientRules) {
+        let stored = &self.page.words()[CLIENTS_WORD..][..RULES_WORDS];
+        for (stored, word) in stored.iter().zip(rules.to_words()) {
+            stored.store(word, Ordering::Relaxed);
+        }
     }
 
     /// Replaces the served addresses, word by word: a reader may see some of the old ones among the new.

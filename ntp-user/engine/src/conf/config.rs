@@ -10,7 +10,7 @@ use super::location::Located;
 use super::source::Source;
 use super::values::{
     AuthSelectMode, DriftFile, HwTimestamp, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
-    OpenCommand, RateLimit, Xdp,
+    OpenCommand, RateLimit, RateLimitPrefix, Xdp,
 };
 
 /// Everything that a configuration says.
@@ -71,6 +71,8 @@ pub struct Config {
     pub local: Option<Local>,
     /// `ratelimit`: limit of replies to one client.
     pub ratelimit: Option<RateLimit>,
+    /// `ratelimitprefix`: addresses that are counted and limited as one client. Default 32 and 64 bits.
+    pub ratelimitprefix: RateLimitPrefix,
     /// `noclientlog` absent: keep a record of clients. Default true.
     pub clientlog: bool,
     /// `clientloglimit`: memory for the record of clients, in bytes. Default 524288.
@@ -154,6 +156,7 @@ impl Default for Config {
             bindaddress_v6: None,
             local: None,
             ratelimit: None,
+            ratelimitprefix: RateLimitPrefix::default(),
             clientlog: true,
             clientloglimit_bytes: 524_288,
             xdp: Vec::new(),

@@ -138,9 +138,10 @@ const READ: &[Directive] = &[
     one("port PORT", Works, |c, s, o| s.integer(o, 0..=65535).map(|v| c.port = v)),
     many("bindaddress ADDRESS", Works, Apply(read::bindaddress)),
     one("local [OPTION]...", Works, read::local),
-    one("ratelimit [OPTION]...", NoEffectYet, read::ratelimit),
-    one("noclientlog", NoEffectYet, read::noclientlog),
-    one("clientloglimit BYTES", NoEffectYet, |c, s, o| {
+    one("ratelimit [OPTION]...", Works, read::ratelimit),
+    one("ratelimitprefix IPV4BITS IPV6BITS", Works, read::ratelimitprefix),
+    one("noclientlog", Works, read::noclientlog),
+    one("clientloglimit BYTES", Works, |c, s, o| {
         s.integer(o, 0..=u64::MAX).map(|v| c.clientloglimit_bytes = v)
     }),
     many(
@@ -263,8 +264,8 @@ mod tests {
         let count = names.len();
         names.dedup();
         assert_eq!(names.len(), count);
-        // chrony's 45 + 42 + 13, and `xdp`, `serverthreads`, `metricsaddress`.
-        assert_eq!(count, 103);
+        // chrony's 45 + 42 + 13, and `xdp`, `serverthreads`, `metricsaddress`, `ratelimitprefix`.
+        assert_eq!(count, 104);
     }
 
     #[test]

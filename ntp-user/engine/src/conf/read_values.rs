@@ -12,7 +12,7 @@ use super::options::{OptionEntry, option, read_options};
 use super::statement::{FROM_ZERO, Owner, Read, Statement, Unit};
 use super::values::{
     AuthSelectMode, DriftFile, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep, OpenCommand,
-    RateLimit, StepLimit,
+    RateLimit, RateLimitPrefix, StepLimit,
 };
 
 /// A path; `/` means that there shall be none.
@@ -236,6 +236,17 @@ pub(super) fn ratelimit<'a>(
     read_options(s, owner.subject.name, OPTIONS, &mut limit)?;
     c.ratelimit = Some(limit);
     exclude(s, owner, "noclientlog")
+}
+
+pub(super) fn ratelimitprefix<'a>(
+    c: &mut Config,
+    s: &mut Statement<'a, '_>,
+    owner: Owner<'a>,
+) -> Read<()> {
+    let v4_bits = s.integer(owner, 8..=32)?;
+    let v6_bits = s.integer(owner, 16..=64)?;
+    c.ratelimitprefix = RateLimitPrefix { v4_bits, v6_bits };
+    Ok(())
 }
 
 pub(super) fn noclientlog<'a>(

@@ -104,6 +104,21 @@ impl Default for RateLimit {
     }
 }
 
+/// `ratelimitprefix IPV4BITS IPV6BITS`: addresses that share so many bits are one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimitPrefix {
+    /// Bits of an IPv4 address, 8..=32. Default 32.
+    pub v4_bits: u8,
+    /// Bits of an IPv6 address, 16..=64. Default 64.
+    pub v6_bits: u8,
+}
+
+impl Default for RateLimitPrefix {
+    fn default() -> Self {
+        Self { v4_bits: 32, v6_bits: 64 }
+    }
+}
+
 /// `hwtimestamp INTERFACE [OPTION]...`
 #[derive(Debug, Clone, PartialEq)]
 pub struct HwTimestamp {

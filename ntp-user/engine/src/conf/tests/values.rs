@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::{accept, config};
 use crate::conf::{
     AccessTarget, AuthSelectMode, Config, DriftFile, ExtensionField, Family, Host, LeapSecMode,
-    LogFile, MakeStep, NoFiles, OpenCommand, RateLimit, RxFilter, SourceKind, SourceOptions,
-    StepLimit, Verdict, Xdp, XdpMode, parse_arguments,
+    LogFile, MakeStep, NoFiles, OpenCommand, RateLimit, RateLimitPrefix, RxFilter, SourceKind,
+    SourceOptions, StepLimit, Verdict, Xdp, XdpMode, parse_arguments,
 };
 
 #[test]
@@ -204,6 +204,9 @@ fn every_further_plain_directive_sets_its_own_field() {
         ("pidfile /x", |c| c.pidfile = Some("/x".into())),
         ("pidfile /", |c| c.pidfile = None),
         ("port 0", |c| c.port = 0),
+        ("ratelimitprefix 24 56", |c| {
+            c.ratelimitprefix = RateLimitPrefix { v4_bits: 24, v6_bits: 56 };
+        }),
         ("ratelimit", |c| c.ratelimit = Some(RateLimit::default())),
         ("ratelimit interval -4 burst 16 leak 1 kod 4", |c| {
             c.ratelimit =

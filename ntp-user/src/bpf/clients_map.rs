@@ -1,0 +1,34 @@
+//! The table of clients of the XDP program, mapped, so that the user path charges the same records.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::AtomicU64;
+
+use ntp_common::maps::CLIENT_SET_SIZE;
+
+use super::memory::MappedMemory;
+
+/// The table, mapped.
+#[derive(Debug)]
+pub struct MappedClients(MappedMemory);
+
+impl MappedClients {
+    /// Maps the map [`ntp_common::maps::CLIENTS_MAP`], which has so many sets.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn new(map: impl AsFd, sets: u32) -> io::Result<Self> {
+        let sets = usize::try_from(sets).map_err(|_| io::ErrorKind::InvalidInput)?;
+        Ok(Self(MappedMemory::new(map, sets * CLIENT_SET_SIZE)?))
+    }
+
+    /// The words of all sets.
+    #[must_use]
+    pub fn words(&self) -> &[AtomicU64] {
+        let len = self.0.len() / size_of::<AtomicU64>();
+        let start = self.0.start::<AtomicU64>().as_ptr();
+        // SAFETY: the memory is as long, is aligned to a page, lives as long as `self`, and is only ever
+        // reached through atomics here; the program on the other side reads and writes words of 64 bits.
+        unsafe { std::slice::from_raw_parts(start, len) }
+    }
+}
