@@ -97,6 +97,8 @@ pub struct ReferenceId(pub u32);
 impl ReferenceId {
     /// Not synchronised.
     pub const NONE: Self = Self(0);
+    /// chrony's identifier of time that is smoothed: 127.127.1.255.
+    pub const SMOOTHED: Self = Self(0x7f7f_01ff);
     /// chrony's identifier of a clock that is served by `local`: 127.127.1.1.
     pub const LOCAL: Self = Self(0x7f7f_0101);
 

@@ -12,6 +12,7 @@ mod operations;
 mod publish;
 mod reconfigure;
 mod reports;
+mod smoothing;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use crate::seams::{Action, Event, Now, RequestId, SourceId, Stamped};
 use crate::seconds;
 use crate::select::{Failure, Selection};
 use crate::settings::EngineConfig;
+use crate::smooth::Smoother;
 use crate::source::{Received, Source};
 use monotone::Monotone;
 
@@ -67,6 +69,7 @@ pub struct Engine<R> {
     discipline: Discipline,
     reference: Reference,
     leap: Schedule,
+    smoother: Option<Smoother>,
     /// Until then sources are waited for.
     wait_until: MonoNs,
     publish_at: MonoNs,
@@ -107,6 +110,7 @@ impl<R: Rng> Engine<R> {
             discipline,
             reference: Reference::new(config.local, now.mono),
             leap: Schedule::new(config.leap_mode),
+            smoother: config.smooth_time.map(|settings| Smoother::new(settings, now.time)),
             wait_until: seconds::after(now.mono, WAIT_S),
             publish_at: now.mono,
             monotone: Monotone::default(),

@@ -23,4 +23,5 @@ mod seconds;
 mod select;
 mod series;
 pub mod settings;
+mod smooth;
 mod source;

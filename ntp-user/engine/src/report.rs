@@ -121,3 +121,22 @@ pub struct Tracking {
     /// Updates of the clock since the start.
     pub updates: u64,
 }
+
+/// How served time is smoothed (`smoothtime`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Smoothing {
+    /// Whether smoothing has begun.
+    pub is_active: bool,
+    /// Whether nothing but leap seconds is smoothed.
+    pub leap_only: bool,
+    /// What served time is ahead of estimated true time, seconds.
+    pub offset_s: f64,
+    /// How much faster it runs, ppm.
+    pub frequency_ppm: f64,
+    /// How that changes, ppm a second.
+    pub wander_ppm: f64,
+    /// Since the curve was last changed, seconds.
+    pub last_update_s: f64,
+    /// Until served time is true time, seconds.
+    pub remaining_s: f64,
+}

@@ -1,7 +1,7 @@
 //! What the engine takes from a configuration: sources and figures of the discipline, and nothing that
 //! belongs to files, sockets or privileges.
 
-use crate::conf::{Config, LeapSecMode, Local, MakeStep, Source};
+use crate::conf::{Config, LeapSecMode, Local, MakeStep, SmoothTime, Source};
 
 /// log2 of [`EngineConfig::precision_log2`]'s default in seconds: 30 ns, what reading a clock takes.
 const DEFAULT_PRECISION_LOG2: i8 = -25;
@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub max_update_skew: f64,
     /// What is done at a leap second.
     pub leap_mode: LeapSecMode,
+    /// How corrections and leap seconds reach clients; `None`: at once.
+    pub smooth_time: Option<SmoothTime>,
     /// What is served without sources; `None`: that there is no time.
     pub local: Option<Local>,
     /// Whether the kernel may copy the time to the real-time clock.
@@ -55,6 +57,7 @@ impl EngineConfig {
             min_sources: usize::try_from(config.minsources).unwrap_or(usize::MAX),
             max_update_skew: config.maxupdateskew_ppm * 1e-6,
             leap_mode: config.leapsecmode,
+            smooth_time: config.smoothtime,
             local: config.local,
             rtcsync: config.rtcsync,
             drift_interval_s: config.driftfile.as_ref().map(|file| file.interval_s),

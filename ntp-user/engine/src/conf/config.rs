@@ -10,7 +10,7 @@ use super::location::Located;
 use super::source::Source;
 use super::values::{
     AuthSelectMode, DriftFile, HwTimestamp, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
-    OpenCommand, RateLimit, RateLimitPrefix, Xdp,
+    OpenCommand, RateLimit, RateLimitPrefix, SmoothTime, Xdp,
 };
 
 /// Everything that a configuration says.
@@ -67,6 +67,8 @@ pub struct Config {
     pub bindaddress_v4: Option<Ipv4Addr>,
     /// `bindaddress`: the IPv6 address that is served on.
     pub bindaddress_v6: Option<Ipv6Addr>,
+    /// `smoothtime`: how corrections and leap seconds reach clients. `None`: at once.
+    pub smoothtime: Option<SmoothTime>,
     /// `local`: serve the clock as it is when there are no sources.
     pub local: Option<Local>,
     /// `ratelimit`: limit of replies to one client.
@@ -154,6 +156,7 @@ impl Default for Config {
             port: 123,
             bindaddress_v4: None,
             bindaddress_v6: None,
+            smoothtime: None,
             local: None,
             ratelimit: None,
             ratelimitprefix: RateLimitPrefix::default(),

@@ -138,6 +138,7 @@ const READ: &[Directive] = &[
     one("port PORT", Works, |c, s, o| s.integer(o, 0..=65535).map(|v| c.port = v)),
     many("bindaddress ADDRESS", Works, Apply(read::bindaddress)),
     one("local [OPTION]...", Works, read::local),
+    one("smoothtime MAXFREQ MAXWANDER [leaponly]", Works, read::smoothtime),
     one("ratelimit [OPTION]...", Works, read::ratelimit),
     one("ratelimitprefix IPV4BITS IPV6BITS", Works, read::ratelimitprefix),
     one("noclientlog", Works, read::noclientlog),
@@ -193,7 +194,6 @@ const UNREAD: &[Directive] = &[
     // Time would come from elsewhere, or be other than was asked for.
     unread("refclock DRIVER PARAMETER [OPTION]...", NotBuiltIn),
     unread("peer HOST [OPTION]...", NotBuiltIn),
-    unread("smoothtime MAXFREQ MAXWANDER [leaponly]", NotBuiltIn),
     unread("tempcomp FILE INTERVAL ...", NotBuiltIn),
     unread("maxclockerror PPM", NotBuiltIn),
     unread("maxstratum STRATUM", NotBuiltIn),

@@ -36,7 +36,7 @@ pub use reader::{FileError, Files, NoFiles, TextFile};
 pub use source::{ExtensionField, Family, Host, Source, SourceKind, SourceOptions};
 pub use values::{
     AuthSelectMode, DriftFile, HwTimestamp, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
-    OpenCommand, RateLimit, RateLimitPrefix, RxFilter, StepLimit, Xdp, XdpMode,
+    OpenCommand, RateLimit, RateLimitPrefix, RxFilter, SmoothTime, StepLimit, Xdp, XdpMode,
 };
 
 /// The name of the file that directives on the command line are said to be in.

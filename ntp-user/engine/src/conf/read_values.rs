@@ -12,7 +12,7 @@ use super::options::{OptionEntry, option, read_options};
 use super::statement::{FROM_ZERO, Owner, Read, Statement, Unit};
 use super::values::{
     AuthSelectMode, DriftFile, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep, OpenCommand,
-    RateLimit, RateLimitPrefix, StepLimit,
+    RateLimit, RateLimitPrefix, SmoothTime, StepLimit,
 };
 
 /// A path; `/` means that there shall be none.
@@ -115,6 +115,23 @@ pub(super) fn local<'a>(c: &mut Config, s: &mut Statement<'a, '_>, owner: Owner<
     let Written { local, waitunsynced_s } = written;
     let default_s = if local.orphan { 300.0 } else { 0.0 };
     c.local = Some(Local { waitunsynced_s: waitunsynced_s.unwrap_or(default_s), ..local });
+    Ok(())
+}
+
+/// Rates that are no rates at all switch smoothing off, as in chrony.
+pub(super) fn smoothtime<'a>(
+    c: &mut Config,
+    s: &mut Statement<'a, '_>,
+    owner: Owner<'a>,
+) -> Read<()> {
+    const OPTIONS: &[OptionEntry<bool>] =
+        &[option("leaponly", Works, Flag(|leap_only| *leap_only = true))];
+    let max_frequency_ppm = s.number(owner.part("frequency"), Unit::Ppm, FROM_ZERO)?;
+    let max_wander_ppm = s.number(owner.part("wander"), Unit::Ppm, FROM_ZERO)?;
+    let mut leap_only = false;
+    read_options(s, owner.subject.name, OPTIONS, &mut leap_only)?;
+    let value = SmoothTime { max_frequency_ppm, max_wander_ppm, leap_only };
+    c.smoothtime = (max_frequency_ppm > 0.0 && max_wander_ppm > 0.0).then_some(value);
     Ok(())
 }
 

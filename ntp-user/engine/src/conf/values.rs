@@ -85,6 +85,17 @@ pub enum LeapSecMode {
     Ignore,
 }
 
+/// `smoothtime MAXFREQ MAXWANDER [leaponly]`
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SmoothTime {
+    /// Largest frequency of served time against true time, in ppm, above 0.
+    pub max_frequency_ppm: f64,
+    /// Largest change of that frequency, in ppm a second, above 0.
+    pub max_wander_ppm: f64,
+    /// Smooth leap seconds and nothing else.
+    pub leap_only: bool,
+}
+
 /// `ratelimit [interval N] [burst N] [leak N] [kod N]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {

@@ -148,7 +148,9 @@ impl<R: Rng> Engine<R> {
         now: &Now,
         actions: &mut Vec<Action>,
     ) {
+        let before = (self.true_time(now), self.discipline.served_rate());
         let orders = self.discipline.update(estimate, now.time, interval_s);
+        self.smooth_correction(before, orders.step.is_some(), now);
         self.reference.update(Upstream {
             dispersion_rate: MAX_CLOCK_ERROR + self.bank.caution() * self.discipline.skew(),
             ..upstream
@@ -204,6 +206,7 @@ impl<R: Rng> Engine<R> {
     /// Forgets all measurements and measures anew; until then there is no time.
     pub(super) fn forget_measurements(&mut self, now: &Now, actions: &mut Vec<Action>) {
         let base = self.discipline.forget(now);
+        self.reset_smoothing(now);
         let known = self.discipline.known_frequency(now.time);
         self.bank.restart(known);
         for source in self.sources.values_mut() {

@@ -65,6 +65,12 @@ impl<R: Rng> Engine<R> {
     fn leap_on(&mut self, leap: Leap, now: &Now) {
         let by_s = f64::from(leap.step());
         let step = self.served_leap(leap);
+        if let Some(smoother) = &mut self.smoother {
+            match self.leap.due().filter(|_| step == 0) {
+                Some(due) => smoother.smear(due.instant(), by_s),
+                None => smoother.leap_by(by_s),
+            }
+        }
         self.leap.take(now.mono, step, step != 0);
         self.monotone.leap(step);
         self.discipline.leap_by(by_s);
@@ -79,6 +85,7 @@ impl<R: Rng> Engine<R> {
     fn served_leap(&self, leap: Leap) -> i8 {
         match self.leap.mode() {
             LeapSecMode::Ignore => 0,
+            LeapSecMode::Step | LeapSecMode::Slew if self.smears() => 0,
             LeapSecMode::System | LeapSecMode::Step | LeapSecMode::Slew => leap.step(),
         }
     }
@@ -89,7 +96,7 @@ impl<R: Rng> Engine<R> {
             let at = first_at(&snapshot, due.instant());
             self.leap.foresee(at);
             let step = self.served_leap(due.leap);
-            return match at {
+            return match at.filter(|_| !self.smears()) {
                 Some(at) => RefSnapshot { leap_at_ns: at.0, leap_step: step, ..snapshot },
                 None => snapshot,
             };

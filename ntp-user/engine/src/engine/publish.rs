@@ -12,8 +12,8 @@ use crate::reference::Served;
 use crate::seams::{Action, Now};
 use crate::seconds;
 
-/// Time after which a snapshot is followed by a newer one, nanoseconds.
-const INTERVAL_NS: u64 = NANOS_PER_SECOND;
+/// Time after which a snapshot is followed by a newer one, seconds.
+pub(super) const INTERVAL_S: f64 = 1.0;
 /// How long a snapshot is answered from when no newer one comes, nanoseconds: the daemon is stuck then.
 pub(super) const LIFE_NS: u64 = 10 * NANOS_PER_SECOND;
 /// How far back the instant lies that a snapshot starts from, nanoseconds: a request may have been received
@@ -23,7 +23,7 @@ const BACK_DATING_NS: u64 = NANOS_PER_SECOND;
 impl<R: Rng> Engine<R> {
     /// Publishes what is known now.
     pub(super) fn publish(&mut self, now: &Now, actions: &mut Vec<Action>) {
-        self.publish_at = now.mono.after(INTERVAL_NS);
+        self.publish_at = seconds::after(now.mono, self.publication_interval_s());
         let (snapshot, put_back) = self.snapshot(now);
         if put_back {
             self.withdraw(actions);
@@ -55,15 +55,19 @@ impl<R: Rng> Engine<R> {
     /// What replies say.
     pub(super) fn served(&self, now: &Now) -> Served {
         let served = self.reference.served(now.mono, self.true_time(now));
-        let due = self.leap.due().filter(|_| served.leap == LeapIndicator::Normal);
+        let announces = served.leap == LeapIndicator::Normal && !self.smears();
+        let due = self.leap.due().filter(|_| announces);
+        let served = self.smoothed(served, now);
         Served { leap: due.map_or(served.leap, |due| due.leap.indicator()), ..served }
     }
 
     /// The snapshot, and whether it puts served time back.
     fn snapshot(&self, now: &Now) -> (RefSnapshot, bool) {
         let served = self.served(now);
-        let rate = now.rate * self.discipline.served_rate();
-        let continued = self.monotone.continued(now, self.true_time(now), rate);
+        let smoothing = self.smoothing_at(now);
+        let rate = now.rate * self.discipline.served_rate() * (1.0 + smoothing.frequency);
+        let time = self.true_time(now) + seconds::duration(smoothing.offset_s);
+        let continued = self.monotone.continued(now, time, rate);
         let rate = continued.rate;
         let back_ns = BACK_DATING_NS.min(now.mono.0);
         let base = continued.time - seconds::duration(back_s(back_ns) * rate);

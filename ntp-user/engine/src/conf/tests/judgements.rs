@@ -178,7 +178,7 @@ refclock SHM 0
 server a nts
 server a key 7 iburst
 authselectmode require
-smoothtime 400 0.001024 leaponly
+tempcomp /sys/temperature 30 26 0 0
 binddevice eth0";
     assert_snapshot!(refuse(text), @r#"
         test.conf:1:1: error: `refclock` is not built in yet
@@ -193,9 +193,9 @@ binddevice eth0";
         test.conf:4:1: error: the mode `require` of `authselectmode` is not built in yet
          4 | authselectmode require
            | ^^^^^^^^^^^^^^
-        test.conf:5:1: error: `smoothtime` is not built in yet
-         5 | smoothtime 400 0.001024 leaponly
-           | ^^^^^^^^^^
+        test.conf:5:1: error: `tempcomp` is not built in yet
+         5 | tempcomp /sys/temperature 30 26 0 0
+           | ^^^^^^^^
         test.conf:6:1: error: `binddevice` is not built in yet
          6 | binddevice eth0
            | ^^^^^^^^^^
