@@ -14,7 +14,7 @@ use clap::{ArgAction, Parser};
     override_usage = "ntp-xdpd [OPTION]... [DIRECTIVE]...",
     disable_version_flag = true,
     after_help = "Without -d or -n the daemon goes to the background, and the command returns when it serves \
-        (0) or has failed (1). Signals: TERM, INT, QUIT and HUP end the daemon, USR1 logs its counters."
+        (0) or has failed (1). Signals: TERM, INT and QUIT end the daemon, HUP has it read its configuration again, USR1 logs its counters."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "one flag for each option of chronyd")]
 pub struct Args {
@@ -130,6 +130,13 @@ impl Args {
             ("-P", self.priority.is_some_and(|priority| priority != 0)),
         ];
         options.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
+    }
+
+    /// The same, with a path to the configuration that holds wherever the daemon goes.
+    #[must_use]
+    pub fn with_absolute_file(self) -> Self {
+        let file = self.file.map(|file| std::path::absolute(&file).unwrap_or(file));
+        Self { file, ..self }
     }
 
     /// Whether the daemon stays in the foreground.

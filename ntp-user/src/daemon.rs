@@ -27,6 +27,7 @@ use crate::net::server::{InlineServer, WorkerThreads};
 use crate::net::udp::{LocalEnd, UdpTransport};
 use crate::pid_file::PidFile;
 use crate::privileges::{self, Duties};
+use crate::reload::Reloader;
 use crate::resolver::{Families, ThreadResolver};
 use crate::serving::clients::Clients;
 use crate::setup::{Means, Parts, set_up};
@@ -168,7 +169,8 @@ async fn serve(
     let alarm = Alarm::new().context("cannot set timers")?;
     let mut sources =
         Sources { incoming, resolved: addresses, questions, commands, alarm, signals, interrupted };
-    let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources).await;
+    let mut reloader = Reloader::new(args, config, shared.precision_log2, engine_config);
+    let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources, &mut reloader).await;
     shut_down(driver, tasks, args.is_one_shot());
     outcome.context("the event loop failed")
 }

@@ -17,6 +17,7 @@ use crate::command::{Commands, Packet};
 use crate::drift_file::DriftFile;
 use crate::metrics::{Question, Questions};
 use crate::net::udp::{Incoming, UdpTransport};
+use crate::reload::Reloader;
 use crate::resolver::{Resolved, ThreadResolver};
 use crate::serving::published::Published;
 use crate::signals::Signals;
@@ -66,6 +67,7 @@ pub(crate) async fn run(
     driver: &mut DaemonDriver,
     tasks: &mut Tasks,
     sources: &mut Sources,
+    reloader: &mut Reloader,
 ) -> io::Result<Outcome> {
     let mut next_tick = monotonic();
     loop {
@@ -77,6 +79,9 @@ pub(crate) async fn run(
         tasks.follow_up(driver, now);
         if sources.signals.take_report() {
             tasks.log_counters();
+        }
+        if sources.signals.take_reload() {
+            reloader.reload(driver, tasks);
         }
         if sources.signals.is_end() {
             return Ok(Outcome::Ended);

@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod net;
 mod pid_file;
 mod privileges;
+mod reload;
 pub mod resolver;
 pub mod serving;
 mod setup;

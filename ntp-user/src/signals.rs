@@ -13,6 +13,7 @@ use signal_hook::flag;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signals {
     end: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
     report: Arc<AtomicBool>,
 }
 
@@ -23,11 +24,12 @@ impl Signals {
     /// When the kernel refuses.
     pub(crate) fn install() -> io::Result<Self> {
         let signals = Self::default();
-        for signal in [SIGTERM, SIGINT, SIGQUIT, SIGHUP] {
+        for signal in [SIGTERM, SIGINT, SIGQUIT] {
             // In this order: the first signal finds the flag not set yet.
             flag::register_conditional_default(signal, Arc::clone(&signals.end))?;
             flag::register(signal, Arc::clone(&signals.end))?;
         }
+        flag::register(SIGHUP, Arc::clone(&signals.reload))?;
         flag::register(SIGUSR1, Arc::clone(&signals.report))?;
         Ok(signals)
     }
@@ -35,13 +37,19 @@ impl Signals {
     /// Whether a signal has come that the event loop does not know of.
     #[must_use]
     pub(crate) fn is_pending(&self) -> bool {
-        self.end.load(Ordering::Relaxed) || self.report.load(Ordering::Relaxed)
+        [&self.end, &self.reload, &self.report].iter().any(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// Whether the daemon is to end.
     #[must_use]
     pub(crate) fn is_end(&self) -> bool {
         self.end.load(Ordering::Relaxed)
+    }
+
+    /// Whether the configuration is to be read again; a request counts once.
+    #[must_use]
+    pub(crate) fn take_reload(&self) -> bool {
+        self.reload.swap(false, Ordering::Relaxed)
     }
 
     /// Whether counters are to be logged; a request counts once.

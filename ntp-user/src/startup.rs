@@ -14,7 +14,8 @@ use crate::{config, daemon, features, log, supervisor};
 /// is wrong.
 #[must_use]
 pub fn startup() -> ExitCode {
-    let args = Args::parse();
+    // The background has another working directory.
+    let args = Args::parse().with_absolute_file();
     if args.version {
         println!("{}", features::version_line());
         return ExitCode::SUCCESS;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use ntp_common::acl::AclControl;
 use ntp_common::counters::{COUNTER_COUNT, Counters, REASONS, answered};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND};
-use ntp_engine::conf::{AccessRule, AccessTarget};
+use ntp_engine::conf::{AccessRule, AccessTarget, Xdp as WantedXdp};
 use ntp_engine::seams::Resolver;
 
 use crate::access::{AccessRules, HostAddresses, TooManyRules, add_rule};
-use crate::bpf::xdp::Xdp;
+use crate::bpf::xdp::{Xdp, XdpError};
 use crate::event_loop::DaemonDriver;
 use crate::leap_file::LeapFile;
 use crate::metrics::State;
@@ -191,6 +191,46 @@ impl Tasks {
             Ok(()) => tracing::info!(host = resolved.name, %address, "Access rule takes effect"),
             Err(error) => tracing::error!(%error, "Access rules stay as they were"),
         }
+    }
+
+    /// Puts other access rules into force, and gives those that were.
+    ///
+    /// # Errors
+    /// [`TooManyRules`]; nothing is changed then.
+    pub(crate) fn change_access(
+        &mut self,
+        rules: Vec<AccessRule>,
+        driver: &mut DaemonDriver,
+    ) -> Result<Vec<AccessRule>, TooManyRules> {
+        let earlier = std::mem::replace(&mut self.access.rules, rules);
+        if let Err(error) = self.apply_access(&driver.seams().ref_map) {
+            self.access.rules = earlier;
+            return Err(error);
+        }
+        self.resolve_hosts(driver);
+        Ok(earlier)
+    }
+
+    /// Answers in the kernel on these interfaces from now on.
+    ///
+    /// # Errors
+    /// What keeps one from it that has not been there so far; nothing is changed then.
+    pub(crate) fn change_interfaces(
+        &mut self,
+        wanted: &[WantedXdp],
+        driver: &mut DaemonDriver,
+    ) -> Result<(), XdpError> {
+        let Some(xdp) = &mut self.xdp else {
+            if !wanted.is_empty() {
+                tracing::warn!("The first `xdp` line takes effect with the next start");
+            }
+            return Ok(());
+        };
+        xdp.change_interfaces(wanted)?;
+        self.served.interfaces = xdp.interfaces();
+        driver.seams_mut().ref_map.set_hold(xdp.hold());
+        self.refresh_addresses(&driver.seams().ref_map);
+        Ok(())
     }
 
     /// Logs what both paths have done.

@@ -12,6 +12,7 @@ mod packets;
 mod peers;
 mod played;
 mod refusals;
+mod reload;
 mod trial;
 mod user_path;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         refusals::trials(),
         commands::trials(),
         degraded::trials(),
+        reload::trials(),
         package::trials(),
     ];
     let trials = topics.into_iter().flatten().collect();

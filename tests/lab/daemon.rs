@@ -115,6 +115,15 @@ impl Daemon {
         Ok(Self { process, accounts: 0 })
     }
 
+    /// Has it read another configuration.
+    ///
+    /// # Errors
+    /// It can't be written, or the daemon is gone.
+    pub fn reload(&self, lab: &Lab, host: &Host, directives: &str) -> Result<()> {
+        configuration(lab, host, directives)?;
+        self.process.signal(Signal::SIGHUP)
+    }
+
     /// The number of the process.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -129,6 +129,37 @@ impl Attachment {
         Ok(())
     }
 
+    /// Whether it is as `wanted`.
+    #[must_use]
+    pub fn is_as(&self, wanted: &Wanted) -> bool {
+        self.wanted == *wanted
+    }
+
+    /// Attaches as `wanted`, which is about the same interface; where the mode stays the program does, too.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub fn change(&mut self, program: &mut Xdp, wanted: &Wanted) -> Result<(), AttachError> {
+        if wanted.holdover_s > 0 {
+            pins::check_bpffs()?;
+        }
+        self.wanted = wanted.clone();
+        if !modes(wanted.mode).contains(&self.mode) {
+            self.detach();
+            (self.mode, self.hold) = attach(program, wanted, self.index)?;
+        } else if wanted.holdover_s == 0 {
+            // Without its pin the link lasts as long as it is held here.
+            remove_pins(self.interface());
+        }
+        self.pin()
+    }
+
+    /// Takes the program off the interface, for good.
+    pub fn detach(&mut self) {
+        self.hold = Hold::Nothing;
+        remove_pins(self.interface());
+    }
+
     /// Puts `program` in the place of an earlier run's, if that is still there.
     ///
     /// # Errors

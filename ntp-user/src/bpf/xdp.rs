@@ -145,6 +145,57 @@ impl Xdp {
         }
     }
 
+    /// Answers on the `wanted` interfaces from now on, and on no others.
+    ///
+    /// # Errors
+    /// The first interface that has not been there so far and can't take the program though its mode is not
+    /// `auto`: then nothing is changed. That one which is there can't be changed is logged.
+    pub fn change_interfaces(&mut self, wanted: &[Wanted]) -> Result<(), XdpError> {
+        let known = |attachments: &[Attachment], wanted: &Wanted| {
+            attachments.iter().position(|it| it.interface() == wanted.interface)
+        };
+        let program = self.program.xdp()?;
+        let mut added = Vec::new();
+        for wanted in wanted.iter().filter(|it| known(&self.attachments, it).is_none()) {
+            let attached = Attachment::new(program, wanted).and_then(|mut attachment| {
+                attachment.take_over(program)?;
+                attachment.pin()?;
+                Ok(attachment)
+            });
+            match attached {
+                Ok(attachment) => added.push(attachment),
+                Err(error) if may_go_without(wanted, &error) => {
+                    tracing::warn!(interface = wanted.interface, %error, "Serving without XDP");
+                }
+                Err(error) => {
+                    added.iter_mut().for_each(Attachment::detach);
+                    return Err(error.into());
+                }
+            }
+        }
+        self.attachments.retain_mut(|attachment| {
+            let stays = wanted.iter().any(|it| it.interface == attachment.interface());
+            if !stays {
+                attachment.detach();
+                tracing::info!(interface = attachment.interface(), "XDP is off");
+            }
+            stays
+        });
+        for wanted in wanted {
+            let Some(index) = known(&self.attachments, wanted) else { continue };
+            let attachment = &mut self.attachments[index];
+            if !attachment.is_as(wanted) {
+                match attachment.change(program, wanted) {
+                    Ok(()) => log_path(attachment),
+                    Err(error) => attachment.log_failure(&error),
+                }
+            }
+        }
+        added.iter().for_each(log_path);
+        self.attachments.append(&mut added);
+        Ok(())
+    }
+
     /// Says on which interfaces requests are answered in the kernel, and how.
     pub fn log_paths(&self) {
         self.attachments.iter().for_each(log_path);

@@ -32,9 +32,17 @@ impl Published {
     #[must_use]
     pub fn new(user: Arc<OwnedPage>, xdp: Option<MappedPage>, hold: Option<Duration>) -> Self {
         let (user, xdp) = (SnapshotWriter::new(user), xdp.map(SnapshotWriter::new));
+        let synchronised_until = MonoNs(0);
+        let mut published =
+            Self { user, xdp, hold_ns: 0, synchronised_until, last_publication: None };
+        published.set_hold(hold);
+        published
+    }
+
+    /// How long XDP is to go on should the daemon be killed, from the next snapshot on.
+    pub fn set_hold(&mut self, hold: Option<Duration>) {
         let hold_ns = hold.map_or(0, |hold| u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX));
-        let hold_ns = hold_ns.min(MAX_LIFE_NS);
-        Self { user, xdp, hold_ns, synchronised_until: MonoNs(0), last_publication: None }
+        self.hold_ns = hold_ns.min(MAX_LIFE_NS);
     }
 
     /// Whether the time can be had at `now` from what was published: it is valid, and of a clock that is
