@@ -25,6 +25,13 @@ pub enum Delay {
         /// The shape; variance is infinite up to 2, the mean up to 1.
         shape: f64,
     },
+    /// `median_s * exp(deviation * normal)`.
+    LogNormal {
+        /// The median, seconds.
+        median_s: f64,
+        /// Standard deviation of the logarithm.
+        deviation: f64,
+    },
     /// Another delay in a part of every period only.
     Periodic {
         /// The period, seconds of true time.
@@ -62,6 +69,9 @@ impl Delay {
             }
             Self::Pareto { scale_s, shape } => {
                 scale_s * (chance.uniform().powf(-1.0 / shape) - 1.0)
+            }
+            Self::LogNormal { median_s, deviation } => {
+                median_s * (deviation * chance.normal()).exp()
             }
             Self::Periodic { period_s, part_s, delay } => {
                 let delay_s = delay.draw(now_s, chance);
@@ -102,6 +112,7 @@ mod tests {
             (Delay::Fixed(1.0) + Delay::queued(1.0, 1.0), 3.0),
             (spikes, 10.0 * (-4.0f64).exp()),
             (Delay::Pareto { scale_s: 1.0, shape: 3.0 }, 0.5),
+            (Delay::LogNormal { median_s: 1.0, deviation: 0.5 }, 0.125f64.exp()),
         ];
         for (delay, expected) in cases {
             let found = mean(&delay, 0.0);

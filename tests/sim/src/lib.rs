@@ -17,4 +17,5 @@ pub mod server;
 pub mod table;
 pub mod trace;
 pub mod units;
+pub mod unseen;
 pub mod world;

@@ -8,6 +8,7 @@ use ntp_sim::plot;
 use ntp_sim::scenario::{self, Scenario};
 use ntp_sim::search;
 use ntp_sim::table::{self, Row};
+use ntp_sim::unseen;
 
 /// Simulates clocks and networks.
 #[derive(Debug, Parser)]
@@ -47,11 +48,34 @@ fn main() -> Result<()> {
         draw(scenario, arguments.seed.unwrap_or(1), path)?;
     }
     let (first, seeds) = arguments.seed.map_or((1, arguments.seeds), |seed| (seed, 1));
+    let simulated_s: f64 = scenarios.iter().map(|scenario| scenario.length_s).sum();
+    let begun_s = processor_s();
     let rows: Result<Vec<Row>, String> =
         scenarios.into_iter().map(|scenario| Row::measure(scenario, first, seeds)).collect();
     let rows = rows.map_err(anyhow::Error::msg)?;
     print!("{}", if arguments.json { table::json(&rows) } else { table::text(&rows) });
+    tell_cost(&rows, simulated_s, seeds, processor_s() - begun_s);
     Ok(())
+}
+
+/// Says what the simulation cost, engine and all, apart from its results.
+#[expect(clippy::cast_precision_loss, reason = "a small count")]
+fn tell_cost(rows: &[Row], simulated_s: f64, seeds: u64, took_s: f64) {
+    let seeds = seeds as f64;
+    let requests = seeds * rows.iter().map(|row| row.ours.packets).sum::<f64>();
+    eprintln!(
+        "{:.2} s of processor time: {:.1} ms for 20,000 simulated seconds, {:.0} us for a request",
+        took_s,
+        1e3 * took_s * 20_000.0 / (simulated_s * seeds),
+        1e6 * took_s / requests
+    );
+}
+
+/// Processor time that this thread has used, seconds; not a number where the kernel doesn't tell.
+fn processor_s() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = told.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    nanoseconds.unwrap_or(f64::NAN) * 1e-9
 }
 
 fn look_for_violations(first: u64, worlds: u64) -> Result<()> {
@@ -75,10 +99,10 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
     let mut chosen = Vec::new();
     for name in names {
         if name == "unseen" {
-            chosen.extend(scenario::unseen());
+            chosen.extend(unseen::unseen());
             continue;
         }
-        let mut all = scenario::table().into_iter().chain(scenario::unseen());
+        let mut all = scenario::table().into_iter().chain(unseen::unseen());
         let found = all.find(|scenario| scenario.name == name);
         chosen.push(found.with_context(|| format!("there is no scenario {name}"))?);
     }

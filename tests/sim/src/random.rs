@@ -141,13 +141,17 @@ fn path(number: u8, chance: &mut Chance) -> Server {
     Server { there, back, loss, duplicated, outage, ..server(number, &Delay::Fixed(0.0)) }
 }
 
-/// Lets less than half of the servers be wrong, by more than any delay explains.
+/// Lets less than half of the servers be wrong, by more than any delay explains. The others always answer then: a
+/// minority that is alone to be heard can't be told from the truth.
 fn lie(servers: &mut [Server], chance: &mut Chance) {
     let liars = servers.len().saturating_sub(1) / 2;
-    for server in servers.iter_mut().take(liars) {
-        if chance.happens(0.4) {
+    let lying = chance.happens(0.4);
+    for (index, server) in servers.iter_mut().enumerate().filter(|_| lying) {
+        if index < liars {
             let sign = if chance.happens(0.5) { 1.0 } else { -1.0 };
             server.ahead_s = sign * between(1.0, 1000.0, chance);
+        } else {
+            (server.loss, server.outage) = (0.0, None);
         }
     }
 }

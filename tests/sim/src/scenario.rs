@@ -97,7 +97,7 @@ fn chrony(rms_us: f64, p99_us: f64, max_us: f64, frequency_ppb: f64, packets: f6
 }
 
 /// The clock and network that the others are variants of.
-fn base() -> Scenario {
+pub(crate) fn base() -> Scenario {
     Scenario {
         name: "base",
         length_s: 20_000.0,
@@ -110,7 +110,7 @@ fn base() -> Scenario {
 }
 
 /// The base for twice as long.
-fn long() -> Scenario {
+pub(crate) fn long() -> Scenario {
     Scenario { length_s: 40_000.0, settling_s: 10_000.0, ..base() }
 }
 
@@ -220,43 +220,6 @@ fn several_servers() -> Vec<Scenario> {
             servers: vec![server(1, &near), server(2, &near), wrong],
             chrony: Some(chrony(131.0, 250.0, 250.0, 88.0, 156.0)),
             ..base()
-        },
-    ]
-}
-
-/// Scenarios that nothing was chosen by.
-#[must_use]
-pub fn unseen() -> Vec<Scenario> {
-    let route = |start_s| Delay::From { start_s, delay: Box::new(Delay::Fixed(1e-3)) };
-    let wide = || Delay::queued(5e-3, 2e-4);
-    let pareto = Delay::Fixed(2e-3) + Delay::Pareto { scale_s: 2e-4, shape: 1.3 };
-    let queue = Delay::Fixed(5e-3) + Delay::Exponential(0.02);
-    let full = Delay::Periodic { period_s: 3_600.0, part_s: 600.0, delay: Box::new(queue) };
-    let unseen = |name, servers| Scenario { name, servers, chrony: None, ..long() };
-    vec![
-        unseen("route-longer", vec![server(1, &(wide() + route(20_000.0)))]),
-        unseen("one-way-longer", vec![Server::new(address(1), wide(), wide() + route(20_000.0))]),
-        unseen("heavy-tails", vec![server(1, &pareto)]),
-        unseen("full-hourly", vec![Server::new(address(1), wide(), wide() + full)]),
-        Scenario {
-            oscillator: Oscillator { wander: 1e-11, ahead_s: 1e-3, ..Oscillator::default() },
-            ..unseen("hardware-lan", vec![server(1, &Delay::queued(5e-6, 1e-6))])
-        },
-        Scenario {
-            length_s: 2_000.0,
-            settling_s: 500.0,
-            options: "minpoll 0 maxpoll 0",
-            ..unseen("eight-servers", (1..=8).map(|number| server(number, &wide())).collect())
-        },
-        Scenario {
-            length_s: 172_800.0,
-            oscillator: Oscillator {
-                wander: 1e-10,
-                temperature: 1e-6,
-                period_s: 86_400.0,
-                ..Oscillator::default()
-            },
-            ..unseen("two-days", base().servers)
         },
     ]
 }

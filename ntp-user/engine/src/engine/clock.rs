@@ -152,7 +152,8 @@ impl<R: Rng> Engine<R> {
         let orders = self.discipline.update(estimate, now.time, interval_s);
         self.smooth_correction(before, orders.step.is_some(), now);
         self.reference.update(Upstream {
-            dispersion_rate: MAX_CLOCK_ERROR + self.bank.caution() * self.discipline.skew(),
+            dispersion_rate: upstream.dispersion_rate
+                + self.bank.caution() * self.discipline.skew(),
             ..upstream
         });
         self.updates.interval_s =
@@ -297,7 +298,8 @@ fn upstream(source: &Source, estimate: &Estimate, now: &Now) -> Option<Upstream>
         stratum: source.series().last()?.stratum,
         root_delay_s: bounds.root_delay_s,
         root_dispersion_s: bounds.root_dispersion_s + (estimate.offset_s - bounds.offset_s).abs(),
-        dispersion_rate: MAX_CLOCK_ERROR,
+        // Two estimators that differ are both in doubt.
+        dispersion_rate: MAX_CLOCK_ERROR + (estimate.slope - source.series().line()?.slope).abs(),
         updated: now.time + seconds::duration(estimate.offset_s),
         at: now.mono,
     })
