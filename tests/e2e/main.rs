@@ -6,6 +6,7 @@ mod commands;
 mod degraded;
 mod laboratory;
 mod lifetime;
+mod load;
 mod metrics;
 mod package;
 mod packets;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         packets::trials(),
         user_path::trials(),
         lifetime::trials(),
+        load::trials(),
         metrics::trials(),
         refusals::trials(),
         commands::trials(),

@@ -67,6 +67,26 @@ pub fn ntpdig() -> Option<Ntpdig> {
         .map(Ntpdig)
 }
 
+/// ntpsec's daemon, if it is there and runs.
+#[must_use]
+pub fn ntpd() -> Option<Ntpd> {
+    let programs = [PathBuf::from("/usr/sbin/ntpd"), unpacked().join("usr/sbin/ntpd")];
+    programs.into_iter().find_map(|program| Peer::find(program, Vec::new())).map(Ntpd)
+}
+
+/// ntpd-rs's daemon, if it is there and runs.
+#[must_use]
+pub fn ntpd_rs() -> Option<NtpdRs> {
+    let programs = [PathBuf::from("/usr/bin/ntp-daemon"), ntpd_rs_root().join("bin/ntp-daemon")];
+    programs.into_iter().find_map(|program| Peer::find(program, Vec::new())).map(NtpdRs)
+}
+
+/// Where ntpd-rs is built to.
+#[must_use]
+pub fn ntpd_rs_root() -> PathBuf {
+    unpacked().join("ntpd-rs")
+}
+
 impl Peer {
     fn find(program: PathBuf, arguments: Vec<OsString>) -> Option<Self> {
         let environment = vec![
@@ -197,6 +217,54 @@ fn measurement(line: &str) -> Result<Seen> {
         stratum: column(4)?.parse()?,
         reference_id: Some(ReferenceId(u32::from_str_radix(column(16)?, 16)?)),
     })
+}
+
+/// ntpsec's daemon.
+#[derive(Clone, Debug)]
+pub struct Ntpd(Peer);
+
+impl Ntpd {
+    /// Starts it as a server in `host`. It leaves the clock alone, knows no source and says so in its replies.
+    ///
+    /// # Errors
+    /// It does not start; the error has what it said.
+    pub fn serve(&self, lab: &Lab, host: &Host) -> Result<Process> {
+        let name = format!("ntpd-{}", host.name());
+        let configuration = lab.file(&format!("{name}.conf"), "disable ntp\nrestrict default\n")?;
+        let mut command = self.0.command(host);
+        let mut process = Process::start(&name, command.args(["-n", "-c"]).arg(configuration))?;
+        process.wait_for_line("Listening on routing socket", START)?;
+        Ok(process)
+    }
+}
+
+/// ntpd-rs's daemon.
+#[derive(Clone, Debug)]
+pub struct NtpdRs(Peer);
+
+impl NtpdRs {
+    /// Starts it as a server in `host`. It knows no source.
+    ///
+    /// # Errors
+    /// It does not start; the error has what it said.
+    pub fn serve(&self, lab: &Lab, host: &Host) -> Result<Process> {
+        let name = format!("ntpd-rs-{}", host.name());
+        let observer = lab.folder().join("observe");
+        let text = format!(
+            "[observability]\nobservation-path = \"{}\"\n[synchronization]\nlocal-stratum = 5\n\
+             [[server]]\nlisten = \"0.0.0.0:123\"\n",
+            observer.display()
+        );
+        let configuration = lab.file(&format!("{name}.toml"), &text)?;
+        let mut command = self.0.command(host);
+        let mut process = Process::start(&name, command.arg("-c").arg(configuration))?;
+        // It says nothing when its sockets are open.
+        std::thread::sleep(Duration::from_secs(1));
+        if !process.is_running() {
+            bail!("{name} ended\n{}", process.log());
+        }
+        Ok(process)
+    }
 }
 
 /// ntpsec's query program.

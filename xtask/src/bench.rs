@@ -1,10 +1,13 @@
 //! `cargo xtask bench WHAT`: measures, beside programs that do less.
 
+use std::process::Command;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
 use crate::process::{cargo, show};
-use crate::{build_ebpf, report};
+use crate::setup::Verbosity;
+use crate::{build_ebpf, paths, peers, report};
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -21,6 +24,28 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Nanoseconds a request, all on one CPU: generator, server and sink, beside a bare reflector
+    Inline(Load),
+    /// Answers a second of ours on two CPUs, beside chrony; and clients among a flood
+    Live(Load),
+    /// Answers a second of every server that is there, under the same load
+    Peers {
+        #[command(flatten)]
+        load: Load,
+        /// Build ntpd-rs first, with `cargo install`, which takes minutes
+        #[arg(long)]
+        install: bool,
+    },
+    /// The offset error of a prober while the server is under load, beside chrony
+    Quality(Load),
+}
+
+/// Options of the benchmarks that put servers under load.
+#[derive(Clone, Copy, Debug, Args)]
+struct Load {
+    /// Print an array of {"name", "value", "unit", "ratio", "against"} instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
 /// The task.
@@ -30,7 +55,36 @@ enum Bench {
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     match arguments.bench {
         Bench::Prog { json } => prog(json),
+        Bench::Inline(load) => under_load("inline", load),
+        Bench::Live(load) => under_load("live", load),
+        Bench::Peers { load, install } => {
+            if load.json {
+                report::divert_to_stderr();
+            }
+            peers::ensure_servers(install)?;
+            under_load("peers", load)
+        }
+        Bench::Quality(load) => under_load("quality", load),
     }
+}
+
+/// Builds everything, and runs a benchmark before all else that the machine does.
+fn under_load(name: &str, Load { json }: Load) -> Result<()> {
+    if json {
+        report::divert_to_stderr();
+    }
+    build_ebpf::run()?;
+    peers::ensure(Verbosity::Changes)?;
+    let bench = ["bench", "--quiet", "--package", "ntp-xdp-tests", "--bench", "load"];
+    show(cargo().args(bench).arg("--no-run"))?;
+    let cargo = cargo();
+    let mut command = Command::new("nice");
+    command.args(["-n", "-20"]).arg(cargo.get_program()).args(bench).args(["--", name]);
+    command.current_dir(paths::workspace()).env_remove("LD_LIBRARY_PATH");
+    if json {
+        command.arg("--json");
+    }
+    show(&mut command)
 }
 
 fn prog(json: bool) -> Result<()> {

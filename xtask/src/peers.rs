@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use ntp_lab::peers::{Chronyd, Ntpdig, chronyd, library_folders, ntpdig, unpacked};
+use ntp_lab::peers::{
+    Chronyd, Ntpdig, chronyd, library_folders, ntpd, ntpd_rs, ntpd_rs_root, ntpdig, unpacked,
+};
 
-use crate::process::capture;
+use crate::process::{capture, cargo};
 use crate::report::{present, step};
 use crate::setup::Verbosity;
-use crate::versions::{PEER_LIBRARIES, PEER_PACKAGES};
+use crate::versions::{NTPD_RS, NTPSEC_PACKAGE, PEER_LIBRARIES, PEER_PACKAGES};
 
 /// Makes sure of chronyd and ntpdig.
 ///
@@ -28,6 +30,35 @@ pub(crate) fn ensure(verbosity: Verbosity) -> Result<()> {
     if verbosity == Verbosity::Everything {
         present("chronyd", chronyd().as_ref().map_or("absent", Chronyd::version));
         present("ntpdig", ntpdig().as_ref().map_or("absent", Ntpdig::version));
+    }
+    Ok(())
+}
+
+/// Makes sure of the servers that the benchmark measures beside those of [`ensure`]; what is not to be had is left
+/// out, and the benchmark names it.
+///
+/// # Errors
+/// ntpd-rs was to be built, and could not be.
+pub(crate) fn ensure_servers(install: bool) -> Result<()> {
+    if ntpd().is_none() {
+        let root = unpacked();
+        let packages = root.join("packages");
+        fs::create_dir_all(&packages)?;
+        let unpacking = step("ntpsec", "unpacking its daemon", || {
+            fetch(&[NTPSEC_PACKAGE], &packages, &root)?;
+            Ok("unpacked".to_owned())
+        });
+        if let Err(error) = unpacking {
+            present("ntpsec", &format!("absent: {error:#}"));
+        }
+    }
+    if install && ntpd_rs().is_none() {
+        step("ntpd-rs", &format!("building {NTPD_RS}"), || {
+            let mut cargo = cargo();
+            cargo.args(["install", "ntpd", "--version", NTPD_RS, "--locked", "--root"]);
+            capture(cargo.arg(ntpd_rs_root()))?;
+            Ok("built".to_owned())
+        })?;
     }
     Ok(())
 }

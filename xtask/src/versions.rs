@@ -25,6 +25,12 @@ pub(crate) const GUEST_PACKAGES: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// chronyd would start and take the machine's clock.
 pub(crate) const PEER_PACKAGES: &[&str] = &["chrony", "ntpsec-ntpdig", "python3-ntp"];
 
+/// The Debian package of ntpsec's daemon, for the benchmark alone.
+pub(crate) const NTPSEC_PACKAGE: &str = "ntpsec";
+
+/// ntpd-rs, built by `cargo install ntpd` for the benchmark alone.
+pub(crate) const NTPD_RS: &str = "1.9.0";
+
 /// Libraries that those programs load, and the packages that they are in.
 pub(crate) const PEER_LIBRARIES: &[(&str, &str)] = &[
     ("libcap.so.2", "libcap2"),

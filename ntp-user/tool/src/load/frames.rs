@@ -3,7 +3,7 @@
 
 use std::os::fd::AsFd;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use aya::Ebpf;
@@ -27,12 +27,16 @@ use crate::units::{nanos, whole};
 
 /// From when all is set until the first request is due.
 const LEAD: Duration = Duration::from_millis(5);
-/// How long replies are waited for after the last request.
-const LINGER: Duration = Duration::from_millis(150);
+/// How long replies are waited for after the last request, and how often it is looked whether all are there.
+const LINGER: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(20);
 /// A request may be late by so much before the schedule is moved.
 const GRACE_NS: u64 = 100_000;
-/// Runs of the program in one call: some tens of milliseconds at least, so that calls cost nothing.
+/// Runs of the program in one call, of which most come before a request is due: some tens of milliseconds at least, so
+/// that calls cost nothing.
 const REPEAT: u32 = 1 << 20;
+/// The same where every run sends.
+const REPEAT_UNPACED: u32 = 1 << 16;
 /// Octets of the frames before the program writes them: room for the longest.
 const BLANK: [u8; 168] = [0; 168];
 
@@ -151,19 +155,27 @@ impl Frames {
         let before = self.seen()?;
         let (start_ns, end_ns) = self.prepare(step)?;
         let (program, cpus) = (&self.generator, &self.cpus);
-        thread::scope(|scope| {
+        let processor_ns = thread::scope(|scope| {
             let senders: Vec<_> = cpus
                 .iter()
                 .map(|&cpu| scope.spawn(move || send(program, cpu, end_ns, step.rate)))
                 .collect();
             watch(&|| senders.iter().all(thread::ScopedJoinHandle::is_finished));
-            for sender in senders {
-                sender.join().unwrap_or_else(|_| bail!("a sender panicked"))?;
-            }
-            Ok::<(), anyhow::Error>(())
+            let ended = senders
+                .into_iter()
+                .map(|sender| sender.join().unwrap_or_else(|_| bail!("a sender panicked")));
+            ended.sum::<Result<u64>>()
         })?;
-        thread::sleep(LINGER);
-        self.outcome(step, end_ns - start_ns, &before)
+        let patience = Instant::now() + LINGER;
+        let mut outcome = loop {
+            thread::sleep(LOOK);
+            let outcome = self.outcome(step, end_ns - start_ns, &before)?;
+            if outcome.lost() == 0 || Instant::now() >= patience {
+                break outcome;
+            }
+        };
+        outcome.processor_s = Some(processor_ns as f64 * 1e-9);
+        Ok(outcome)
     }
 
     /// Sets every CPU's pace; gives when the first request is due and when the last may be, nanoseconds.
@@ -238,8 +250,8 @@ impl Frames {
     }
 }
 
-/// Sends from one CPU until the end.
-fn send(program: &ProgramFd, cpu: usize, end_ns: u64, rate: Option<f64>) -> Result<()> {
+/// Sends from one CPU until the end; gives the processor time that it took, nanoseconds.
+fn send(program: &ProgramFd, cpu: usize, end_ns: u64, rate: Option<f64>) -> Result<u64> {
     conditions::pin(cpu)?;
     // Redirected frames wait for the end of a batch: small ones keep a slow pace even.
     let batch = match rate {
@@ -247,11 +259,13 @@ fn send(program: &ProgramFd, cpu: usize, end_ns: u64, rate: Option<f64>) -> Resu
         Some(rate) if rate < 1.5e6 => 32,
         Some(_) | None => 64,
     };
+    let repeat = if rate.is_some() { REPEAT } else { REPEAT_UNPACED };
+    let before_ns = clock_ns(ClockId::CLOCK_THREAD_CPUTIME_ID);
     while now_ns() < end_ns {
-        live::run(program.as_fd(), &BLANK, REPEAT, batch)
+        live::run(program.as_fd(), &BLANK, repeat, batch)
             .context("the kernel does not send frames of its own (Linux 5.18 does)")?;
     }
-    Ok(())
+    Ok(clock_ns(ClockId::CLOCK_THREAD_CPUTIME_ID) - before_ns)
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
@@ -260,8 +274,12 @@ fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
 }
 
 fn now_ns() -> u64 {
-    // The monotonic clock is always there.
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |time| nanos(Duration::from(time)))
+    clock_ns(ClockId::CLOCK_MONOTONIC)
+}
+
+fn clock_ns(clock: ClockId) -> u64 {
+    // Both clocks that are read here are always there.
+    clock_gettime(clock).map_or(0, |time| nanos(Duration::from(time)))
 }
 
 /// The eBPF object, aligned as its reader wants it.

@@ -8,6 +8,7 @@ pub mod frame;
 pub mod frames;
 mod live;
 pub mod mix;
+pub mod neighbour;
 pub mod outcome;
 pub mod plan;
 pub mod prober;

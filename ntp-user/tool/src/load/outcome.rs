@@ -59,6 +59,9 @@ pub struct Outcome {
     pub stalls: u64,
     /// For how long in all, nanoseconds.
     pub stalled_ns: u64,
+    /// Processor time that sending took, seconds, and with it whatever else runs on a CPU in the kernel when frames
+    /// have been sent; `None` for sockets.
+    pub processor_s: Option<f64>,
     /// From when a request was due to when its reply came, nanoseconds.
     pub latency: Histogram<u64>,
     /// What the prober saw meanwhile.
@@ -95,6 +98,7 @@ impl Outcome {
             failed: 0,
             stalls: 0,
             stalled_ns: 0,
+            processor_s: None,
             latency: histogram(),
             probe: None,
         }

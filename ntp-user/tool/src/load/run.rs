@@ -1,18 +1,15 @@
 //! A load test from its arguments to its report.
 
-use std::net::IpAddr;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use nix::ifaddrs::getifaddrs;
+use anyhow::{Context, Result, bail};
 use ntp_common::load::Template;
-use serde_json::Value;
 
 use super::arguments::{GeneratorKind, LoadTest};
 use super::frame::{Clients, Route, template};
 use super::frames::{Frames, Replies};
 use super::mix::{Kind, Mix};
+use super::neighbour::{next_hop, station_of};
 use super::outcome::{Outcome, Step};
 use super::plan::{Plan, limit};
 use super::prober::{self, Prober};
@@ -256,35 +253,4 @@ fn requests(arguments: &LoadTest) -> Result<Requests> {
         bail!("`denied` in the mix needs --denied-from: an address that the server denies");
     }
     Ok(Requests { key })
-}
-
-/// The Ethernet address of this namespace's interface.
-fn station_of(interface: &str) -> Result<[u8; 6]> {
-    let mut interfaces = getifaddrs()?.filter(|found| found.interface_name == interface);
-    interfaces
-        .find_map(|found| found.address?.as_link_addr()?.addr())
-        .with_context(|| format!("{interface} has no Ethernet address"))
-}
-
-/// The Ethernet address of the way to `address`, which the kernel knows since something was sent there.
-fn next_hop(address: IpAddr, interface: &str) -> Result<[u8; 6]> {
-    let route = ip(&["route", "get", &address.to_string()])?;
-    let gateway = route.pointer("/0/gateway").and_then(Value::as_str).map(str::to_owned);
-    let hop = gateway.unwrap_or_else(|| address.to_string());
-    let neighbour = ip(&["neigh", "show", "to", &hop, "dev", interface])?;
-    let station = neighbour.pointer("/0/lladdr").and_then(Value::as_str);
-    let octets: Option<Vec<u8>> = station.and_then(|station| {
-        station.split(':').map(|part| u8::from_str_radix(part, 16).ok()).collect()
-    });
-    octets.and_then(|octets| octets.try_into().ok()).ok_or_else(|| {
-        anyhow!("the Ethernet address of {hop} is not known on {interface}: give it by --station")
-    })
-}
-
-fn ip(words: &[&str]) -> Result<Value> {
-    let output = Command::new("ip").arg("-json").args(words).output();
-    let output = output.context("cannot run `ip` (package iproute2)")?;
-    serde_json::from_slice(&output.stdout).with_context(|| {
-        format!("`ip {}`: {}", words.join(" "), String::from_utf8_lossy(&output.stderr))
-    })
 }

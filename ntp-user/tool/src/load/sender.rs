@@ -20,8 +20,8 @@ use crate::units::{nanos, whole};
 
 /// Requests and replies in a system call.
 const BATCH: usize = 32;
-/// How long replies are waited for after the last request.
-const LINGER: Duration = Duration::from_millis(200);
+/// How long replies are waited for after the last request, unless all are there before.
+const LINGER: Duration = Duration::from_secs(1);
 /// A request may be late by so much before the schedule is moved.
 const GRACE_NS: u64 = 10_000_000;
 /// When nothing is due for so long, the thread sleeps instead of looking again.
@@ -125,7 +125,7 @@ impl<'a> Sender<'a> {
         }
         self.sent.seconds = self.start.elapsed().as_secs_f64();
         let patience = Instant::now() + LINGER;
-        while Instant::now() < patience {
+        while Instant::now() < patience && !self.sent.is_complete() {
             self.receive(true)?;
         }
         Ok(self.sent)
@@ -281,6 +281,14 @@ impl<'a> Sender<'a> {
 }
 
 impl Sent {
+    /// Whether everything that deserves an answer has one.
+    fn is_complete(&self) -> bool {
+        let mut kinds = Kind::ALL.into_iter().zip(&self.counts);
+        kinds.all(|(kind, count)| {
+            !kind.expects_answer() || count.answered + count.kissed >= count.sent
+        })
+    }
+
     fn new() -> Self {
         Self {
             seconds: 0.0,

@@ -76,7 +76,7 @@ fn step(outcome: &Outcome) -> Value {
         "loss": outcome.loss(), "kinds": kinds,
         "sent_per_second": outcome.sent_rate(), "answered_per_second": outcome.answered_rate(),
         "kept_rate": outcome.kept_rate(), "strange": outcome.strange, "failed": outcome.failed,
-        "stalls": outcome.stalls, "stalled_ns": outcome.stalled_ns,
+        "sender_processor_s": outcome.processor_s, "stalls": outcome.stalls, "stalled_ns": outcome.stalled_ns,
         "latency_ns": quantiles(&outcome.latency), "probe": outcome.probe.as_ref().map(probe),
     })
 }

@@ -1,0 +1,121 @@
+//! All on one CPU: the generator, the server's program and the sink, one after the other. It repeats well, as nothing
+//! depends on how near two CPUs are. The figure is the processor time of a request from its making to its reply's end;
+//! a bare reflector under the same clients is the base.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use ntp_lab::{NtpXdpd, Passing, Profile};
+use ntp_xdp::load::frame::{Clients, Route, template};
+use ntp_xdp::load::frames::{Frames, Replies};
+use ntp_xdp::load::mix::Kind;
+use ntp_xdp::load::neighbour::station_of;
+use ntp_xdp::load::outcome::Step;
+use ntp_xdp::load::request::{MAX_PAYLOAD, Requests};
+
+use crate::field::{CLIENTS, Field, LAN, LOAD_CPU, Polling, SERVER, SERVER_CPU};
+use crate::servers::{Candidate, Running};
+use crate::table::Table;
+
+/// Rounds of all subjects, of which the least counts: whatever else the machine does only adds.
+const ROUNDS: usize = 25;
+/// How long a subject is run in a round.
+const DURATION: Duration = Duration::from_millis(150);
+/// How many clients.
+const SPREADS: [u64; 2] = [10_000, 60_000];
+
+/// What answers.
+enum Answering {
+    /// A program that sends back what came.
+    Reflector(&'static str),
+    /// The daemon with its program.
+    Server(Candidate),
+}
+
+/// A server in a field of its own, with what sends to it.
+struct Subject {
+    name: &'static str,
+    frames: Frames,
+    route: Route,
+    // Dropped before the hosts that they run in.
+    _program: Option<Passing>,
+    _server: Option<Running>,
+    _field: Field,
+}
+
+pub(crate) fn run(table: &mut Table) -> Result<()> {
+    let daemon = NtpXdpd::build(Profile::Release)?;
+    let mut subjects = [
+        Subject::open("reflect", &Answering::Reflector("reflect"))?,
+        Subject::open("reflect + clock", &Answering::Reflector("reflect_clock"))?,
+        Subject::open(
+            "answer, uniform ACL",
+            &Answering::Server(Candidate::xdp("answer", &daemon, "")),
+        )?,
+    ];
+    for clients in SPREADS {
+        let mut least = vec![f64::INFINITY; subjects.len()];
+        for subject in &mut subjects {
+            subject.load(clients)?;
+        }
+        for _ in 0..ROUNDS {
+            for (subject, least) in subjects.iter_mut().zip(&mut least) {
+                *least = least.min(subject.measure()?);
+            }
+        }
+        let name = |name: &str| format!("inline, {clients} clients: {name}");
+        for (subject, ns) in subjects.iter().zip(least) {
+            table.row_against(&name(subject.name), ns, "ns/request", &name("reflect"));
+        }
+    }
+    Ok(())
+}
+
+impl Subject {
+    fn open(name: &'static str, answering: &Answering) -> Result<Self> {
+        let field = Field::open(Polling::BySender)?;
+        let (program, server, replies) = match answering {
+            Answering::Reflector(name) => {
+                let program = Passing::attach_reference(&field.server, LAN, name)?;
+                (Some(program), None, Replies::Reflected)
+            }
+            Answering::Server(candidate) => {
+                (None, Some(candidate.start_on(&field, LOAD_CPU)?), Replies::Ntp)
+            }
+        };
+        let route = Route {
+            stations: [
+                field.server.enter(|| station_of(LAN))?,
+                field.client.enter(|| station_of(LAN))?,
+            ],
+            vlans: Vec::new(),
+            server: (SERVER, ntp_common::wire::NTP_PORT).into(),
+        };
+        let port = route.server.port();
+        let frames = field.client.enter(|| Frames::open(LAN, port, replies, &[SERVER_CPU]))?;
+        Ok(Self { name, frames, route, _program: program, _server: server, _field: field })
+    }
+
+    fn load(&mut self, clients: u64) -> Result<()> {
+        let mut payload = [0; MAX_PAYLOAD];
+        let len = Requests::default().write(Kind::Plain, 0, 0, 0, &mut payload);
+        let clients = Clients { first: CLIENTS.into(), count: clients };
+        let template = template(&self.route, clients, Kind::Plain, &payload[..len], true);
+        self.frames.load(&[(template.map_err(anyhow::Error::msg)?, 1.0)])
+    }
+
+    /// Processor time of a request, nanoseconds.
+    fn measure(&mut self) -> Result<f64> {
+        let step = Step { rate: None, duration: DURATION };
+        let outcome = self.frames.step(step, |_| {})?;
+        // A few are lost when others are given the CPU: the rings between the ends are short.
+        ensure!(
+            outcome.loss() < 0.02,
+            "{}: {:.3} of the requests are not answered",
+            self.name,
+            outcome.loss()
+        );
+        let processor_s = outcome.processor_s.context("frames tell their processor time")?;
+        Ok(processor_s * 1e9 / outcome.sent() as f64)
+    }
+}

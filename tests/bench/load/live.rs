@@ -1,0 +1,23 @@
+//! Ours on two CPUs: one sends, the other is the server's; with XDP and without, beside chrony; then a flood.
+
+use anyhow::Result;
+use ntp_lab::{NtpXdpd, Profile};
+
+use crate::figures::Figures;
+use crate::flood;
+use crate::servers::{Candidate, chronyd};
+use crate::table::Table;
+
+pub(crate) fn run(table: &mut Table) -> Result<()> {
+    let daemon = NtpXdpd::build(Profile::Release)?;
+    let chronyd = chronyd()?;
+    Figures::measure(&chronyd, "")?.rows(table, chronyd.name, "");
+    let candidates = [
+        Candidate::xdp("ntp-xdpd, XDP", &daemon, ""),
+        Candidate::user("ntp-xdpd, user path, one thread", &daemon, 1),
+    ];
+    for candidate in &candidates {
+        Figures::measure(candidate, "")?.rows(table, candidate.name, chronyd.name);
+    }
+    flood::run(table, &daemon)
+}

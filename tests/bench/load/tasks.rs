@@ -1,0 +1,63 @@
+//! Threads of other programs and of the kernel: where they run, and how long they have run.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// Threads whose processor time is counted together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks(Vec<i32>);
+
+impl Tasks {
+    /// All threads of a process.
+    pub(crate) fn of_process(pid: u32) -> Self {
+        let folder = format!("/proc/{pid}/task");
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        Self(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    }
+
+    /// The kernel's threads that poll interfaces of a name.
+    pub(crate) fn napi(interface: &str) -> Self {
+        let prefix = format!("napi/{interface}-");
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let is_one = |path: &Path| {
+            fs::read_to_string(path.join("comm")).is_ok_and(|name| name.starts_with(&prefix))
+        };
+        let found = entries.filter(|entry| is_one(&entry.path()));
+        Self(found.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    }
+
+    /// These without those of `others`.
+    pub(crate) fn without(self, others: &Self) -> Self {
+        Self(self.0.into_iter().filter(|task| !others.0.contains(task)).collect())
+    }
+
+    /// These and those.
+    pub(crate) fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// Keeps all of them on one CPU.
+    pub(crate) fn pin(&self, cpu: usize) -> Result<()> {
+        let mut set = CpuSet::new();
+        set.set(cpu)?;
+        for &task in &self.0 {
+            sched_setaffinity(Pid::from_raw(task), &set)
+                .with_context(|| format!("cannot keep task {task} on CPU {cpu}"))?;
+        }
+        Ok(())
+    }
+
+    /// Processor time of all of them so far, seconds. Linux: Documentation/scheduler/sched-stats.rst.
+    pub(crate) fn processor_s(&self) -> f64 {
+        let time_ns = |task: &i32| -> Option<f64> {
+            let text = fs::read_to_string(format!("/proc/{task}/schedstat")).ok()?;
+            text.split_whitespace().next()?.parse().ok()
+        };
+        self.0.iter().filter_map(time_ns).sum::<f64>() * 1e-9
+    }
+}
