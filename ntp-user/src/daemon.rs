@@ -16,6 +16,7 @@ use crate::args::Args;
 use crate::bpf::xdp::Xdp;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
+use crate::clock::set_watch::SetWatch;
 use crate::command::{Commands, Prepared};
 use crate::drift_file::DriftFile;
 use crate::event_loop::{self, DaemonDriver, Sources};
@@ -167,8 +168,17 @@ async fn serve(
         supervisor::report_ready()?;
     }
     let alarm = Alarm::new().context("cannot set timers")?;
-    let mut sources =
-        Sources { incoming, resolved: addresses, questions, commands, alarm, signals, interrupted };
+    let set_watch = SetWatch::new().context("cannot watch the clock")?;
+    let mut sources = Sources {
+        incoming,
+        resolved: addresses,
+        questions,
+        commands,
+        alarm,
+        set_watch,
+        signals,
+        interrupted,
+    };
     let mut reloader = Reloader::new(args, config, shared.precision_log2, engine_config);
     let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources, &mut reloader).await;
     shut_down(driver, tasks, args.is_one_shot());

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 use crate::clock::DaemonClock;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
+use crate::clock::set_watch::SetWatch;
 use crate::command::{Commands, Packet};
 use crate::drift_file::DriftFile;
 use crate::metrics::{Question, Questions};
@@ -42,6 +43,8 @@ pub(crate) struct Sources {
     pub(crate) commands: Commands,
     /// Deadlines.
     pub(crate) alarm: Alarm,
+    /// Steps of the clock by somebody else.
+    pub(crate) set_watch: SetWatch,
     /// Signals.
     pub(crate) signals: Signals,
     /// Told when a signal has interrupted waiting.
@@ -55,6 +58,7 @@ enum Event {
     Question(Question),
     Command(Packet),
     Deadline,
+    ClockSet,
     Served,
     Interrupted,
 }
@@ -101,6 +105,7 @@ pub(crate) async fn run(
             Event::Question(question) => drop(question.send(tasks.state(driver))),
             Event::Command(packet) => sources.commands.take(&packet, driver, tasks),
             Event::Deadline => driver.on_timer(),
+            Event::ClockSet => driver.on_clock_stepped_by_other(),
             Event::Served | Event::Interrupted => {}
         }
     }
@@ -116,6 +121,7 @@ async fn wait(sources: &mut Sources, tasks: &mut Tasks, deadline: MonoNs) -> io:
         Some(question) = sources.questions.recv() => Event::Question(question),
         outcome = sources.alarm.wait_until(deadline) => outcome.map(|()| Event::Deadline)?,
         packet = sources.commands.next() => Event::Command(packet),
+        outcome = sources.set_watch.clock_set() => outcome.map(|()| Event::ClockSet)?,
         () = tasks.serve() => Event::Served,
     };
     Ok(event)

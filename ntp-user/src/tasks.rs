@@ -163,7 +163,7 @@ impl Tasks {
                 return Some(Outcome::Ended);
             }
         }
-        if self.is_told_to_end {
+        if self.is_told_to_end || driver.engine().has_given_up() {
             return Some(Outcome::Ended);
         }
         let is_over = self.limits.end.is_some_and(|end| now >= end);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ntp_common::time::{MonoNs, NtpDuration};
 use rand::Rng;
 
-use crate::engine::{Drift, Engine};
+use crate::engine::{ClockOperation, Drift, Engine};
 use crate::leap::tables::LeapTable;
 use crate::operation::{Operation, OperationError};
 use crate::seams::{
@@ -23,6 +23,9 @@ const UNTOLD_STEP_NS: i64 = 1_000_000;
 
 /// The same when the kernel has told of a step.
 const TOLD_STEP_NS: i64 = 10_000;
+
+/// Shortest sleep that counts as one.
+const LEAST_SLEEP: Duration = Duration::from_millis(100);
 
 /// The world as the engine sees it.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub struct Driver<C, T, M, S, D, R> {
     seams: Seams<C, T, M, S, D>,
     /// The last reading of the clock, to notice when somebody else steps it.
     last: Now,
+    /// How long the machine had slept by then.
+    slept: Duration,
     refusal_logged: bool,
 }
 
@@ -69,7 +74,8 @@ where
     ) -> Self {
         let now = seams.clock.now();
         let engine = Engine::new(config, rng, drift, now);
-        Self { engine, seams, last: now, refusal_logged: false }
+        let slept = seams.clock.slept();
+        Self { engine, seams, last: now, slept, refusal_logged: false }
     }
 
     /// Sets the stored frequency, publishes the first snapshot and schedules the first requests.
@@ -144,6 +150,13 @@ where
         self.carry_out(actions);
     }
 
+    /// Does what an operator asks for.
+    pub fn operate_clock(&mut self, operation: ClockOperation) {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let actions = self.engine.operate_clock(operation, now);
+        self.carry_out(actions);
+    }
+
     /// The engine, for its reports.
     #[must_use]
     pub fn engine(&self) -> &Engine<R> {
@@ -177,13 +190,19 @@ where
     /// else, and the engine learns of it before anything that is timed on the clock after it.
     fn read_clock(&mut self, tolerance_ns: i64) -> Now {
         let now = self.seams.clock.now();
+        let slept = self.seams.clock.slept();
         let step = jump(&self.last, &now);
         self.last = now;
         if step.abs() > NtpDuration::from_nanos(tolerance_ns) {
             let frequency = self.seams.clock.frequency();
             let actions = self.engine.handle(&Event::ClockChanged { step, frequency }, now);
             self.carry_out(actions);
+        } else if slept > self.slept + LEAST_SLEEP {
+            // The kernel puts its clock forward by what it slept, and that is a step; other clocks stand still.
+            let actions = self.engine.handle(&Event::Slept, now);
+            self.carry_out(actions);
         }
+        self.slept = self.slept.max(slept);
         now
     }
 

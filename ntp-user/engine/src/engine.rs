@@ -5,6 +5,7 @@
 //! answered by an [`Event::ClockChanged`], and that by a snapshot.
 
 mod clock;
+mod clock_operations;
 mod leap;
 mod lookup;
 mod monotone;
@@ -12,9 +13,12 @@ mod operations;
 mod publish;
 mod reconfigure;
 mod reports;
+mod selecting;
 mod smoothing;
 
-use std::collections::BTreeMap;
+pub use clock_operations::ClockOperation;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -28,7 +32,7 @@ use crate::names::ConfiguredLine;
 use crate::reference::Reference;
 use crate::seams::{Action, Event, Now, RequestId, SourceId, Stamped};
 use crate::seconds;
-use crate::select::{Failure, Selection};
+use crate::select::{Ranking, Selection};
 use crate::settings::EngineConfig;
 use crate::smooth::Smoother;
 use crate::source::{Received, Source};
@@ -65,6 +69,9 @@ pub struct Engine<R> {
     next_source: u32,
     next_request: u64,
     selection: Selection,
+    ranking: Ranking,
+    /// Falsetickers that the log names, until they are right again.
+    named: BTreeSet<SourceId>,
     bank: Bank,
     discipline: Discipline,
     reference: Reference,
@@ -79,6 +86,8 @@ pub struct Engine<R> {
     stated_remaining_s: f64,
     drift_saved: MonoNs,
     updates: UpdateTimes,
+    /// `maxchange` has ended all updates.
+    given_up: bool,
 }
 
 /// When the clock was updated, for reports.
@@ -105,7 +114,9 @@ impl<R: Rng> Engine<R> {
             sources: BTreeMap::new(),
             next_source: 0,
             next_request: 0,
-            selection: Selection { chosen: Err(Failure::Waiting), states: BTreeMap::new() },
+            selection: Selection::none(),
+            ranking: Ranking::default(),
+            named: BTreeSet::new(),
             bank: Bank::new(known, precision_s, now.time, 0.0),
             discipline,
             reference: Reference::new(config.local, now.mono),
@@ -118,6 +129,7 @@ impl<R: Rng> Engine<R> {
             stated_remaining_s: 0.0,
             drift_saved: now.mono,
             updates: UpdateTimes::default(),
+            given_up: false,
             config,
         }
     }
@@ -156,6 +168,7 @@ impl<R: Rng> Engine<R> {
             Event::ClockChanged { step, frequency } => {
                 self.on_clock_changed(step, frequency, &now, &mut actions);
             }
+            Event::Slept => self.on_slept(&now, &mut actions),
         }
         actions
     }
@@ -201,6 +214,10 @@ impl<R: Rng> Engine<R> {
             self.follow(now, actions);
         }
         if let Some(frequency) = self.discipline.timer(now) {
+            actions.push(Action::SetFrequency(frequency));
+        }
+        if let Some(frequency) = self.discipline.fall_back(now) {
+            self.lose_reference(now, actions);
             actions.push(Action::SetFrequency(frequency));
         }
     }
@@ -250,7 +267,7 @@ impl<R: Rng> Engine<R> {
                 if let Some(sample) = source.series().last() {
                     self.bank.measured(id, sample, broke);
                 }
-                self.reselect(now, actions);
+                self.reselect_for(Some(id), now, actions);
                 self.learn(id, now);
                 self.update_clock(id, now, actions);
             }

@@ -40,6 +40,133 @@ impl SourceState {
     }
 }
 
+/// What the last selection made of a source, and why. The characters are those of `chronyc selectdata`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// `N`: has the option `noselect`, or `authselectmode` shuts it out.
+    NoSelect,
+    /// `M`: there is no measurement yet.
+    NoMeasurement,
+    /// `s`: says that it is not synchronised.
+    Unsynchronised,
+    /// `r`: its stratum is not between `minstratum` and `maxstratum`, or leaves none for us.
+    BadStratum,
+    /// `d`: its root distance is above `maxdistance`.
+    TooFar,
+    /// `~`: its jitter is above `maxjitter`.
+    Jittery,
+    /// `w`: waits for sources that have not answered yet.
+    WaitsForAnswers,
+    /// `S`: unreachable, and its measurements are older than those of others, or for more polls than `maxunreach`.
+    Stale,
+    /// `O`: serves local time like us (`local orphan`).
+    Orphan,
+    /// `T`: does not fully agree with the sources that have the option `trust`.
+    Untrusted,
+    /// `x`: disagrees with the majority.
+    Falseticker,
+    /// `W`: right, but `minsources` or `require` ask for other sources, too.
+    WaitsForSources,
+    /// `P`: right, but others have the option `prefer`.
+    NotPreferred,
+    /// `D`: right, but too far away to be combined (`combinelimit`).
+    Distant,
+    /// `+`: combined with the selected source.
+    Combined,
+    /// `*`: the clock follows it.
+    Selected,
+}
+
+impl Verdict {
+    /// The character that stands for the verdict.
+    #[must_use]
+    pub const fn code(self) -> char {
+        match self {
+            Self::NoSelect => 'N',
+            Self::NoMeasurement => 'M',
+            Self::Unsynchronised => 's',
+            Self::BadStratum => 'r',
+            Self::TooFar => 'd',
+            Self::Jittery => '~',
+            Self::WaitsForAnswers => 'w',
+            Self::Stale => 'S',
+            Self::Orphan => 'O',
+            Self::Untrusted => 'T',
+            Self::Falseticker => 'x',
+            Self::WaitsForSources => 'W',
+            Self::NotPreferred => 'P',
+            Self::Distant => 'D',
+            Self::Combined => '+',
+            Self::Selected => '*',
+        }
+    }
+
+    /// The state that it comes to.
+    #[must_use]
+    pub const fn state(self) -> SourceState {
+        match self {
+            Self::Selected => SourceState::Selected,
+            Self::Combined => SourceState::Combined,
+            Self::WaitsForSources | Self::NotPreferred | Self::Distant => SourceState::NotCombined,
+            Self::Falseticker => SourceState::Falseticker,
+            Self::Jittery => SourceState::Jittery,
+            Self::NoSelect
+            | Self::NoMeasurement
+            | Self::Unsynchronised
+            | Self::BadStratum
+            | Self::TooFar
+            | Self::WaitsForAnswers
+            | Self::Stale
+            | Self::Orphan
+            | Self::Untrusted => SourceState::Unusable,
+        }
+    }
+}
+
+/// Options of a source that selection goes by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag for each option of chrony.conf")]
+pub struct SelectOptions {
+    /// `noselect`: never to be followed.
+    pub noselect: bool,
+    /// `prefer`: to be followed rather than others that are right, too.
+    pub prefer: bool,
+    /// `trust`: others are judged by it.
+    pub trust: bool,
+    /// `require`: nothing is followed unless a source with this option is right.
+    pub require: bool,
+}
+
+/// The part of a source in the last selection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelectionReport {
+    /// Its identifier; `None` while its name is not resolved.
+    pub id: Option<SourceId>,
+    /// The name it was configured by, if it was by name.
+    pub name: Option<String>,
+    /// Its address; `None` while its name is not resolved.
+    pub address: Option<IpAddr>,
+    /// What was made of it.
+    pub verdict: Verdict,
+    /// Whether its packets are authenticated.
+    pub authenticated: bool,
+    /// The options that are configured.
+    pub configured: SelectOptions,
+    /// The options that were in effect: `authselectmode` may add some.
+    pub effective: SelectOptions,
+    /// Seconds between its last sample and the selection.
+    pub last_sample_s: Option<f64>,
+    /// How much better than the selected source it was lately, from 1; above 10 it is selected.
+    pub score: f64,
+    /// Lowest offset that it lets expect, seconds; positive when our clock is behind. (`chronyc` shows offsets of
+    /// the opposite sign.)
+    pub low_s: f64,
+    /// Highest offset that it lets expect, seconds.
+    pub high_s: f64,
+    /// The leap second that it announces; unsynchronised without a measurement.
+    pub leap: LeapIndicator,
+}
+
 /// One source. Offsets are positive when our clock is behind the source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceReport {
@@ -120,6 +247,9 @@ pub struct Tracking {
     pub update_interval_s: f64,
     /// Updates of the clock since the start.
     pub updates: u64,
+    /// The clock is so far off that slewing it takes more than an hour, and may not be stepped: somebody has to
+    /// run `chronyc makestep`.
+    pub too_far_off: bool,
 }
 
 /// How served time is smoothed (`smoothtime`).

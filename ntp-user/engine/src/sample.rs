@@ -1,7 +1,7 @@
 //! One measurement of a source: its offset, and everything that bounds the error of it.
 
 use ntp_common::time::NtpTimestamp;
-use ntp_common::wire::LeapIndicator;
+use ntp_common::wire::{LeapIndicator, ReferenceId};
 
 use crate::seconds;
 
@@ -56,6 +56,8 @@ pub(crate) struct Sample {
     pub(crate) stratum: u8,
     /// Leap second that the source announces.
     pub(crate) leap: LeapIndicator,
+    /// What the source follows.
+    pub(crate) reference_id: ReferenceId,
 }
 
 impl Sample {
@@ -129,6 +131,7 @@ mod tests {
             root_dispersion_s: 0.0,
             stratum: 1,
             leap: LeapIndicator::Normal,
+            reference_id: ReferenceId::NONE,
         };
         // 100 s later the clock is put forward by 0.5 s and made to run 10 ppm faster.
         sample.move_onto(&ClockChange { at: at(100.0), step_s: 0.5, rate: 1e-5 });

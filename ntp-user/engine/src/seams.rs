@@ -5,6 +5,7 @@
 //! the offset to our clock corrects it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
@@ -109,6 +110,8 @@ pub enum Event<'a> {
         /// The frequency correction that is in force now, seconds a second.
         frequency: f64,
     },
+    /// The machine has slept, and the steered clock has stood still meanwhile.
+    Slept,
 }
 
 /// What the engine wants done.
@@ -192,6 +195,11 @@ pub trait Clock {
 
     /// The frequency correction in force, seconds a second.
     fn frequency(&self) -> f64;
+
+    /// How long the machine has slept since it was started, as far as can be told: never too much.
+    fn slept(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Publishes the state of the clock to the kernel, where there is one to tell.
     ///

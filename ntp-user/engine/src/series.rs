@@ -247,6 +247,7 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ntp_common::wire::ReferenceId;
 
     fn series(samples: u32) -> Series {
         let at = NtpTimestamp::from_bits(4_000_000_000 << 32);
@@ -270,6 +271,7 @@ mod tests {
             root_dispersion_s: 0.001,
             stratum: 2,
             leap: LeapIndicator::Normal,
+            reference_id: ReferenceId::NONE,
         }
     }
 

@@ -1,13 +1,19 @@
 //! What the engine takes from a configuration: sources and figures of the discipline, and nothing that
 //! belongs to files, sockets or privileges.
 
-use crate::conf::{Config, LeapSecMode, Local, MakeStep, SmoothTime, Source};
+use crate::conf::{
+    AuthSelectMode, Config, FallbackDrift, LeapSecMode, Local, MakeStep, MaxChange, SmoothTime,
+    Source,
+};
 
 /// log2 of [`EngineConfig::precision_log2`]'s default in seconds: 30 ns, what reading a clock takes.
 const DEFAULT_PRECISION_LOG2: i8 = -25;
 
 /// Smallest poll exponent that replies give when clients are not limited: any that a client asks for.
 const ANY_POLL: i8 = i8::MIN;
+
+/// The default of `corrtimeratio`, for which slews are as long as they are without it.
+const USUAL_CORRECTION_TIME_RATIO: f64 = 3.0;
 
 /// The settings of an [`crate::engine::Engine`].
 #[derive(Debug, Clone, PartialEq)]
@@ -18,18 +24,22 @@ pub struct EngineConfig {
     pub makestep: Option<MakeStep>,
     /// Largest rate of slewing, seconds a second, above 0.
     pub max_slew_rate: f64,
-    /// Largest root distance of a selectable source, seconds.
-    pub max_distance_s: f64,
-    /// Largest jitter of a selectable source, seconds.
-    pub max_jitter_s: f64,
-    /// Selectable sources needed before the clock is updated, from 1.
-    pub min_sources: usize,
+    /// Which sources are followed.
+    pub selection: SelectionSettings,
     /// Largest estimated error of a frequency that is taken over, seconds a second.
     pub max_update_skew: f64,
     /// What is done at a leap second.
     pub leap_mode: LeapSecMode,
     /// How corrections and leap seconds reach clients; `None`: at once.
     pub smooth_time: Option<SmoothTime>,
+    /// Largest change at an update; `None`: no limit.
+    pub max_change: Option<MaxChange>,
+    /// Largest correction of the frequency, seconds a second.
+    pub max_drift: f64,
+    /// How long slews take, in proportion to the usual.
+    pub slew_length: f64,
+    /// Mean frequencies for times without updates; `None`: none.
+    pub fallback_drift: Option<FallbackDrift>,
     /// What is served without sources; `None`: that there is no time.
     pub local: Option<Local>,
     /// Whether the kernel may copy the time to the real-time clock.
@@ -52,18 +62,61 @@ impl EngineConfig {
             sources: config.sources.iter().map(|line| line.value.clone()).collect(),
             makestep: config.makestep,
             max_slew_rate: config.maxslewrate_ppm * 1e-6,
-            max_distance_s: config.maxdistance_s,
-            max_jitter_s: config.maxjitter_s,
-            min_sources: usize::try_from(config.minsources).unwrap_or(usize::MAX),
+            selection: SelectionSettings::from_config(config),
             max_update_skew: config.maxupdateskew_ppm * 1e-6,
             leap_mode: config.leapsecmode,
             smooth_time: config.smoothtime,
+            max_change: config.maxchange,
+            max_drift: config.maxdrift_ppm * 1e-6,
+            slew_length: config.corrtimeratio / USUAL_CORRECTION_TIME_RATIO,
+            fallback_drift: config.fallbackdrift,
             local: config.local,
             rtcsync: config.rtcsync,
             drift_interval_s: config.driftfile.as_ref().map(|file| file.interval_s),
             log_change_s: config.logchange_s,
             min_reply_poll_log2: config.ratelimit.map_or(ANY_POLL, |limit| limit.interval_log2),
             precision_log2: DEFAULT_PRECISION_LOG2,
+        }
+    }
+}
+
+/// Which sources are followed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SelectionSettings {
+    /// Largest root distance of a selectable source, seconds.
+    pub max_distance_s: f64,
+    /// Largest jitter of a selectable source, seconds.
+    pub max_jitter_s: f64,
+    /// Selectable sources needed before the clock is updated, from 1.
+    pub min_sources: usize,
+    /// Smallest stratum of a selectable source.
+    pub min_stratum: u8,
+    /// Largest stratum of a selectable source.
+    pub max_stratum: u8,
+    /// Root distances of the selected source within which others are combined with it; 0: none is.
+    pub combine_limit: f64,
+    /// Added to the distance of sources that are not selected, seconds.
+    pub reselect_distance_s: f64,
+    /// Distance that a stratum counts for, seconds.
+    pub stratum_weight_s: f64,
+    /// How authenticated sources and others are mixed.
+    pub auth_mode: AuthSelectMode,
+}
+
+impl SelectionSettings {
+    /// Takes over what a configuration says of selection.
+    #[must_use]
+    pub fn from_config(config: &Config) -> Self {
+        Self {
+            max_distance_s: config.maxdistance_s,
+            max_jitter_s: config.maxjitter_s,
+            min_sources: usize::try_from(config.minsources).unwrap_or(usize::MAX),
+            min_stratum: config.minstratum,
+            max_stratum: config.maxstratum,
+            combine_limit: config.combinelimit,
+            reselect_distance_s: config.reselectdist_s,
+            stratum_weight_s: config.stratumweight_s,
+            auth_mode: config.authselectmode,
         }
     }
 }

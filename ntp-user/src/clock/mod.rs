@@ -6,13 +6,16 @@
 pub mod alarm;
 pub mod follow;
 pub mod readings;
+pub mod set_watch;
 pub mod system;
+
+use std::time::Duration;
 
 use ntp_common::time::{NtpDuration, NtpTimestamp};
 use ntp_engine::seams::{Clock, ClockError, ClockStatus, Now};
 
 use follow::{FollowClock, FollowTime};
-use readings::{UnixTime, bracketed};
+use readings::{UnixTime, bracketed, slept};
 use system::SystemClock;
 
 /// The clock that the daemon steers.
@@ -94,6 +97,10 @@ impl Clock for DaemonClock {
             Self::System(clock) => clock.frequency(),
             Self::Follow(clock) => clock.frequency(),
         }
+    }
+
+    fn slept(&self) -> Duration {
+        slept()
     }
 
     fn set_status(&mut self, status: &ClockStatus) -> Result<(), ClockError> {

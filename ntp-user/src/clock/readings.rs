@@ -1,5 +1,7 @@
 //! Readings of the kernel's clocks, through libc.
 
+use std::time::Duration;
+
 use nix::time::{ClockId, clock_gettime};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND, NtpTimestamp};
 
@@ -71,6 +73,17 @@ pub fn monotonic() -> MonoNs {
     )
 }
 
+/// How long the machine has slept since it was started, or a little less: what `CLOCK_BOOTTIME` is ahead of
+/// `CLOCK_MONOTONIC`. Zero where there is no such clock.
+#[must_use]
+pub fn slept() -> Duration {
+    let boot = clock_gettime(ClockId::CLOCK_BOOTTIME).ok();
+    // Read after it: an interruption in between makes the difference smaller.
+    let awake = monotonic();
+    let boot = boot.map_or(Duration::ZERO, Duration::from);
+    boot.saturating_sub(Duration::from_nanos(awake.0))
+}
+
 /// Readings of `CLOCK_MONOTONIC` and `CLOCK_REALTIME` for the same instant: one between two of the other.
 /// Of three tries the one that took least counts, in case one was interrupted.
 #[must_use]
@@ -136,6 +149,12 @@ mod tests {
         let late = UnixTime { seconds: 6, nanos: 1 };
         assert_eq!(late.nanos_since(early), 2);
         assert_eq!(early.nanos_since(late), -2);
+    }
+
+    #[test]
+    fn machine_has_not_slept_longer_than_it_is_up() {
+        let (first, second) = (slept(), slept());
+        assert!(second < first + Duration::from_secs(1), "{first:?} {second:?}");
     }
 
     #[test]

@@ -21,6 +21,9 @@ fn leap_number(leap: LeapIndicator) -> f64 {
 pub(super) fn write(page: &mut Page<'_>, tracking: &Tracking, is_live: bool) -> fmt::Result {
     let is_live = if is_live { 1.0 } else { 0.0 };
     page.gauge(("synchronised", "Whether synchronised time is served", None), is_live)?;
+    let too_far_off = if tracking.too_far_off { 1.0 } else { 0.0 };
+    let help = "Whether the clock is too far off to be slewed and may not be stepped: run chronyc makestep";
+    page.gauge(("clock_too_far_off", help, None), too_far_off)?;
     page.gauge(("stratum", "Stratum served, 0 without time", None), tracking.stratum.into())?;
     page.gauge(
         ("leap_indicator", "Leap served: 0 none, 1 insert, 2 delete, 3 not synchronised", None),

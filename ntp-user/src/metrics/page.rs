@@ -123,6 +123,7 @@ pub(super) mod tests {
             root_dispersion_s: 0.001,
             update_interval_s: 64.0,
             updates: 17,
+            too_far_off: true,
         };
         let mut xdp = [0; COUNTER_COUNT];
         xdp[answered_index(Family::V4, 4)] = 1_000_000;
@@ -147,6 +148,7 @@ pub(super) mod tests {
         let text = render(state()).unwrap();
         check(&text, "ntp_xdp_synchronised 1.0");
         check(&text, "ntp_xdp_stratum 3.0");
+        check(&text, "ntp_xdp_clock_too_far_off 1.0");
         check(&text, "ntp_xdp_leap_indicator 1.0");
         check(&text, "ntp_xdp_clock_last_offset_seconds -0.000002");
         check(&text, "ntp_xdp_clock_frequency_ppm -12.5");

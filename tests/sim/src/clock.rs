@@ -91,6 +91,7 @@ pub struct KernelClock {
     /// True time since the start, seconds.
     now_s: f64,
     mono_s: f64,
+    slept_s: f64,
     ahead_s: f64,
     correction: f64,
 }
@@ -119,6 +120,7 @@ impl KernelClock {
             leap: LeapSecond::default(),
             now_s: 0.0,
             mono_s: BOOT_S,
+            slept_s: 0.0,
             ahead_s: oscillator.ahead_s,
             correction: 0.0,
             oscillator,
@@ -240,6 +242,20 @@ impl KernelClock {
         #[expect(clippy::cast_precision_loss, reason = "exact below 104 days")]
         let mono_s = mono.0 as f64 * 1e-9;
         (mono_s - self.mono_s).max(0.0) / self.rate()
+    }
+
+    /// The machine sleeps for `length_s`, with its clocks standing still. `made_up_s` is what the kernel puts the
+    /// clock forward by when it wakes up.
+    pub fn sleep(&mut self, length_s: f64, made_up_s: f64) {
+        self.now_s += length_s;
+        self.slept_s += length_s;
+        self.ahead_s += made_up_s - length_s;
+    }
+
+    /// How long the machine has slept, seconds.
+    #[must_use]
+    pub fn slept_s(&self) -> f64 {
+        self.slept_s
     }
 
     /// Adds to the clock.

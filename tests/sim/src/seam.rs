@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::NtpDuration;
@@ -38,6 +39,10 @@ impl Clock for Seam {
 
     fn frequency(&self) -> f64 {
         self.0.borrow().clock.correction()
+    }
+
+    fn slept(&self) -> Duration {
+        Duration::from_secs_f64(self.0.borrow().clock.slept_s())
     }
 
     fn set_status(&mut self, status: &ClockStatus) -> Result<(), ClockError> {

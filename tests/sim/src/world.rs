@@ -268,7 +268,8 @@ impl World {
     fn begin_second(&mut self, full_s: f64) -> Moment {
         let mut machine = self.machine.borrow_mut();
         machine.clock.begin_second(full_s);
-        machine.next_second = full_s + 1.0;
+        // Seconds that the machine has slept through are not looked at.
+        machine.next_second = full_s.max(machine.clock.now_s().floor()) + 1.0;
         machine.look()
     }
 

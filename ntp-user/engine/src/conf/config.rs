@@ -9,8 +9,8 @@ use super::access::AccessRule;
 use super::location::Located;
 use super::source::Source;
 use super::values::{
-    AuthSelectMode, DriftFile, HwTimestamp, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
-    OpenCommand, RateLimit, RateLimitPrefix, SmoothTime, Xdp,
+    AuthSelectMode, DriftFile, FallbackDrift, HwTimestamp, InitStepSlew, LeapSecMode, Local,
+    LogFile, MakeStep, MaxChange, OpenCommand, RateLimit, RateLimitPrefix, SmoothTime, Xdp,
 };
 
 /// Everything that a configuration says.
@@ -31,6 +31,16 @@ pub struct Config {
     pub maxjitter_s: f64,
     /// `minsources`: selectable sources needed before the clock is updated, from 1. Default 1.
     pub minsources: u32,
+    /// `minstratum`: smallest stratum of a selectable source. Default 0.
+    pub minstratum: u8,
+    /// `maxstratum`: largest stratum of a selectable source. Default 15.
+    pub maxstratum: u8,
+    /// `combinelimit`: root distances of the selected source within which others are combined with it. Default 3.
+    pub combinelimit: f64,
+    /// `reselectdist`: added to the distance of sources that are not selected, in seconds. Default 0.0001.
+    pub reselectdist_s: f64,
+    /// `stratumweight`: distance that a stratum counts for, in seconds. Default 0.001.
+    pub stratumweight_s: f64,
     /// `acquisitionport`: source port of requests; `None`: a new socket and port for each request.
     pub acquisitionport: Option<u16>,
     /// `bindacqaddress`: source address of requests over IPv4.
@@ -49,6 +59,14 @@ pub struct Config {
     pub maxupdateskew_ppm: f64,
     /// `maxslewrate`: largest rate of slewing, in ppm. Default 83333.333.
     pub maxslewrate_ppm: f64,
+    /// `maxchange`: the largest change at an update. `None`: no limit.
+    pub maxchange: Option<MaxChange>,
+    /// `maxdrift`: largest frequency error that is corrected, in ppm. Default 100,000, what the kernel can do.
+    pub maxdrift_ppm: f64,
+    /// `corrtimeratio`: how long slews take in proportion to the time between updates. Default 3.
+    pub corrtimeratio: f64,
+    /// `fallbackdrift`: mean frequencies for times without updates. `None`: none.
+    pub fallbackdrift: Option<FallbackDrift>,
     /// `leapsecmode`: what happens at a leap second.
     pub leapsecmode: LeapSecMode,
     /// `leapsectz`: the time zone that lists leap seconds, such as `right/UTC`.
@@ -140,6 +158,11 @@ impl Default for Config {
             maxdistance_s: 3.0,
             maxjitter_s: 1.0,
             minsources: 1,
+            minstratum: 0,
+            maxstratum: 15,
+            combinelimit: 3.0,
+            reselectdist_s: 1e-4,
+            stratumweight_s: 1e-3,
             acquisitionport: None,
             bindacqaddress_v4: None,
             bindacqaddress_v6: None,
@@ -148,6 +171,10 @@ impl Default for Config {
             rtcsync: false,
             maxupdateskew_ppm: 1000.0,
             maxslewrate_ppm: 1e6 / 12.0,
+            maxchange: None,
+            maxdrift_ppm: 100_000.0,
+            corrtimeratio: 3.0,
+            fallbackdrift: None,
             leapsecmode: LeapSecMode::default(),
             leapsectz: None,
             leapseclist: None,

@@ -111,6 +111,17 @@ const READ: &[Directive] = &[
     one("minsources COUNT", Works, |c, s, o| {
         s.integer(o, 1..=i32::MAX.cast_unsigned()).map(|v| c.minsources = v)
     }),
+    one("minstratum STRATUM", Works, |c, s, o| s.integer(o, 0..=15).map(|v| c.minstratum = v)),
+    one("maxstratum STRATUM", Works, |c, s, o| s.integer(o, 0..=15).map(|v| c.maxstratum = v)),
+    one("combinelimit LIMIT", Works, |c, s, o| {
+        s.number(o, Unit::None, FROM_ZERO).map(|v| c.combinelimit = v)
+    }),
+    one("reselectdist SECONDS", Works, |c, s, o| {
+        s.number(o, Unit::Seconds, FROM_ZERO).map(|v| c.reselectdist_s = v)
+    }),
+    one("stratumweight SECONDS", Works, |c, s, o| {
+        s.number(o, Unit::Seconds, FROM_ZERO).map(|v| c.stratumweight_s = v)
+    }),
     // The clock.
     one("driftfile PATH [interval SECONDS]", Works, read::driftfile),
     one("makestep THRESHOLD LIMIT", Works, read::makestep),
@@ -124,6 +135,14 @@ const READ: &[Directive] = &[
     one("maxslewrate PPM", Works, |c, s, o| {
         s.number(o, Unit::Ppm, FROM_ZERO).map(|v| c.maxslewrate_ppm = v)
     }),
+    one("maxchange OFFSET START IGNORE", Works, read::maxchange),
+    one("maxdrift PPM", Works, |c, s, o| {
+        s.number(o, Unit::Ppm, FROM_ZERO).map(|v| c.maxdrift_ppm = v)
+    }),
+    one("corrtimeratio RATIO", Works, |c, s, o| {
+        s.number(o, Unit::None, FROM_ZERO).map(|v| c.corrtimeratio = v)
+    }),
+    one("fallbackdrift MIN MAX", Works, read::fallbackdrift),
     one("leapsecmode system|step|slew|ignore", Works, read::leapsecmode),
     one("leapsectz TIMEZONE", Works, |c, s, o| {
         s.word(o, "a time zone such as right/UTC").map(|v| c.leapsectz = Some(v.text.into()))
@@ -196,11 +215,7 @@ const UNREAD: &[Directive] = &[
     unread("peer HOST [OPTION]...", NotBuiltIn),
     unread("tempcomp FILE INTERVAL ...", NotBuiltIn),
     unread("maxclockerror PPM", NotBuiltIn),
-    unread("maxstratum STRATUM", NotBuiltIn),
-    unread("minstratum STRATUM", NotBuiltIn),
     // A safeguard would be missing.
-    unread("maxchange OFFSET START IGNORE", NotBuiltIn),
-    unread("maxdrift PPM", NotBuiltIn),
     unread("binddevice INTERFACE", NotBuiltIn),
     unread("bindacqdevice INTERFACE", NotBuiltIn),
     // Clients would look for a service that is not there.
@@ -210,16 +225,11 @@ const UNREAD: &[Directive] = &[
     // Tuning, and trimmings of what is refused above.
     unread("manual", NoEffectYet),
     unread("clockprecision SECONDS", NoEffectYet),
-    unread("combinelimit LIMIT", NoEffectYet),
-    unread("corrtimeratio RATIO", NoEffectYet),
     unread("dscp POINT", NoEffectYet),
-    unread("fallbackdrift MIN MAX", NoEffectYet),
     unread("hwtstimeout SECONDS", NoEffectYet),
     unread("maxsamples SAMPLES", NoEffectYet),
     unread("minsamples SAMPLES", NoEffectYet),
     unread("maxtxbuffers COUNT", NoEffectYet),
-    unread("reselectdist SECONDS", NoEffectYet),
-    unread("stratumweight SECONDS", NoEffectYet),
     unread("refresh SECONDS", NoEffectYet),
     unread("lock_all", NoEffectYet),
     unread("sched_priority PRIORITY", NoEffectYet),

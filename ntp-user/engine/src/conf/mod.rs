@@ -35,8 +35,9 @@ pub use location::{Located, Location};
 pub use reader::{FileError, Files, NoFiles, TextFile};
 pub use source::{ExtensionField, Family, Host, Source, SourceKind, SourceOptions};
 pub use values::{
-    AuthSelectMode, DriftFile, HwTimestamp, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
-    OpenCommand, RateLimit, RateLimitPrefix, RxFilter, SmoothTime, StepLimit, Xdp, XdpMode,
+    AuthSelectMode, DriftFile, FallbackDrift, HwTimestamp, InitStepSlew, LeapSecMode, Local,
+    LogFile, MakeStep, MaxChange, OpenCommand, RateLimit, RateLimitPrefix, RxFilter, SmoothTime,
+    StepLimit, Xdp, XdpMode,
 };
 
 /// The name of the file that directives on the command line are said to be in.

@@ -11,8 +11,8 @@ use super::options::Support::{NoEffectYet, NotBuiltIn, Works};
 use super::options::{OptionEntry, option, read_options};
 use super::statement::{FROM_ZERO, Owner, Read, Statement, Unit};
 use super::values::{
-    AuthSelectMode, DriftFile, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep, OpenCommand,
-    RateLimit, RateLimitPrefix, SmoothTime, StepLimit,
+    AuthSelectMode, DriftFile, FallbackDrift, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
+    MaxChange, OpenCommand, RateLimit, RateLimitPrefix, SmoothTime, StepLimit,
 };
 
 /// A path; `/` means that there shall be none.
@@ -48,6 +48,35 @@ pub(super) fn makestep<'a>(
     let (threshold_s, limit) = (threshold?, limit?);
     let limit = u32::try_from(limit).map_or(StepLimit::Unlimited, StepLimit::Updates);
     c.makestep = Some(MakeStep { threshold_s, limit });
+    Ok(())
+}
+
+pub(super) fn maxchange<'a>(
+    c: &mut Config,
+    s: &mut Statement<'a, '_>,
+    owner: Owner<'a>,
+) -> Read<()> {
+    let offset = s.number(owner.part("offset"), Unit::Seconds, FROM_ZERO);
+    let count = |text: &str| text.parse::<i32>().ok();
+    let start = s.value(owner.part("start"), "a whole number of updates, or -1 for never", count);
+    let expected = "a whole number of offsets, or -1 for all";
+    let ignored = s.value(owner.part("ignore"), expected, count);
+    let (offset_s, start, ignored) = (offset?, start?, ignored?);
+    let (start, ignored) = (u32::try_from(start).ok(), u32::try_from(ignored).ok());
+    c.maxchange = Some(MaxChange { offset_s, start, ignored });
+    Ok(())
+}
+
+pub(super) fn fallbackdrift<'a>(
+    c: &mut Config,
+    s: &mut Statement<'a, '_>,
+    owner: Owner<'a>,
+) -> Read<()> {
+    let min_log2 = s.integer(owner.part("min"), 0..=31)?;
+    let max_log2 = s.integer(owner.part("max"), 0..=31)?;
+    // Zero switches it off, as in chrony.
+    let is_on = min_log2 > 0 && max_log2 > 0;
+    c.fallbackdrift = is_on.then_some(FallbackDrift { min_log2, max_log2 });
     Ok(())
 }
 

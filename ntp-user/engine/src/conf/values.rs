@@ -31,6 +31,26 @@ pub enum StepLimit {
     Unlimited,
 }
 
+/// `maxchange OFFSET START IGNORE`
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MaxChange {
+    /// Largest change of the estimated time at an update, in seconds, from 0.
+    pub offset_s: f64,
+    /// Updates before the limit holds; `None`: it never does (a negative number).
+    pub start: Option<u32>,
+    /// Larger changes that are ignored before the daemon gives up; `None`: all (a negative number).
+    pub ignored: Option<u32>,
+}
+
+/// `fallbackdrift MIN MAX`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FallbackDrift {
+    /// Shortest time without updates until a mean frequency is used, log2 seconds, 1..=31.
+    pub min_log2: u8,
+    /// Longest such time, log2 seconds, 1..=31.
+    pub max_log2: u8,
+}
+
 /// `initstepslew THRESHOLD [HOST]...`
 #[derive(Debug, Clone, PartialEq)]
 pub struct InitStepSlew {

@@ -1,6 +1,5 @@
-//! From samples to the clock: selection, combination, correction.
+//! From the selected sources to the clock.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ntp_common::time::NtpDuration;
@@ -8,81 +7,25 @@ use ntp_common::wire::LeapIndicator;
 use rand::Rng;
 
 use super::{Engine, WAIT_S, first_delay_s};
-use crate::discipline::UNKNOWN_DEVIATION;
+use crate::discipline::{Permission, UNKNOWN_DEVIATION};
 use crate::estimate::{Estimate, KnownFrequency, MAX_CLOCK_ERROR};
 use crate::reference::Upstream;
-use crate::report::SourceState;
+use crate::report::{SourceState, Verdict};
 use crate::seams::{Action, ClockStatus, Now, SourceId};
 use crate::seconds;
-use crate::select::{Candidate, Failure, Rules, select};
+use crate::select::Selection;
 use crate::source::Source;
 
 /// Bounds of the last sample that an estimate may be off from it: its own, and the truth's.
 const TOLERANCE: f64 = 2.0;
 
 impl<R: Rng> Engine<R> {
-    /// Selects anew: sources may have come, gone or drifted apart.
-    pub(super) fn reselect(&mut self, now: &Now, actions: &mut Vec<Action>) {
-        let candidates: Vec<Candidate> =
-            self.sources.values().filter_map(|source| candidate(source, now)).collect();
-        let selected = self.selected();
-        let selection = select(&candidates, &self.rules(selected, now));
-        let failed = selection.chosen.as_ref().err().copied();
-        let before = std::mem::replace(&mut self.selection, selection).chosen.err();
-        if let Some(failure) = failed {
-            if before != failed && failure != Failure::Waiting && !self.sources.is_empty() {
-                tracing::warn!("Can't synchronise: {failure}");
-            }
-            if self.reference.lose() {
-                self.set_status(now, actions);
-                self.publish(now, actions);
-            }
-        } else if self.selected() != selected {
-            self.log_selected();
-        }
-    }
-
-    fn rules(&self, selected: Option<SourceId>, now: &Now) -> Rules {
-        Rules {
-            max_distance_s: self.config.max_distance_s,
-            max_jitter_s: self.config.max_jitter_s,
-            min_sources: self.config.min_sources,
-            pending: if self.wait_until > now.mono { self.unheard() } else { 0 },
-            require: self.config.sources.iter().any(|line| line.options.require),
-            selected,
-        }
-    }
-
-    /// Sources that were not heard of yet, and names, of which there will be one at least.
-    fn unheard(&self) -> usize {
-        let silent = |source: &&Source| {
-            let may_vote = source.due().is_some() && !source.options().noselect;
-            may_vote && source.series().last().is_none()
-        };
-        self.sources.values().filter(silent).count()
-            + self.lines.iter().filter(|line| line.is_unheard()).count()
-    }
-
-    /// The selected source.
-    pub(super) fn selected(&self) -> Option<SourceId> {
-        self.selection.chosen.as_ref().ok().and_then(|chosen| chosen.first().copied())
-    }
-
-    fn log_selected(&self) {
-        let Some((id, source)) = self.selected().and_then(|id| self.sources.get_key_value(&id))
-        else {
-            return;
-        };
-        let address = source.address().ip();
-        if let Some(name) = self.name_of(*id) {
-            tracing::info!(source = %address, "Selected source {address} ({name})");
-        } else {
-            tracing::info!(source = %address, "Selected source {address}");
-        }
-    }
-
-    /// Corrects the clock when there is something to follow again.
+    /// Corrects the clock when there is something to follow again. What was not enough to keep the clock's own
+    /// frequency is not enough for that.
     pub(super) fn follow(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        if self.discipline.has_fallen_back() {
+            return;
+        }
         if let (Some(id), None) = (self.selected(), self.reference.upstream()) {
             self.learn(id, now);
             self.update_clock(id, now, actions);
@@ -113,7 +56,7 @@ impl<R: Rng> Engine<R> {
             self.bank.take(chosen);
         }
         self.restrain(id, now);
-        self.bank.judged(id, self.state_of(id) == SourceState::Falseticker);
+        self.bank.judged(id, self.selection.verdict(id) == Verdict::Falseticker);
         if let Some(source) = self.sources.get_mut(&id) {
             let interval_s = self.bank.interval_s(id, source.answered_share());
             source.pace(interval_s, &mut self.rng);
@@ -148,8 +91,16 @@ impl<R: Rng> Engine<R> {
         now: &Now,
         actions: &mut Vec<Action>,
     ) {
+        match self.discipline.permit(estimate, now.time) {
+            Permission::Granted if !self.given_up => {}
+            Permission::Granted | Permission::Ignored => return,
+            Permission::GivenUp => {
+                self.given_up = true;
+                return;
+            }
+        }
         let before = (self.true_time(now), self.discipline.served_rate());
-        let orders = self.discipline.update(estimate, now.time, interval_s);
+        let orders = self.discipline.update(estimate, now, interval_s);
         self.smooth_correction(before, orders.step.is_some(), now);
         self.reference.update(Upstream {
             dispersion_rate: upstream.dispersion_rate
@@ -193,18 +144,23 @@ impl<R: Rng> Engine<R> {
         if ours {
             self.publish(now, actions);
         } else {
-            self.start_over(change.step_s, now, actions);
+            let step_s = change.step_s;
+            tracing::warn!(
+                step_s,
+                "System clock was changed by {step_s:.6} seconds, and not by us"
+            );
+            self.forget_measurements(now, actions);
         }
     }
 
-    /// Somebody else has set the clock, or the machine has slept: whether the clock or what was known of it is
-    /// right now, only the sources can tell.
-    fn start_over(&mut self, step_s: f64, now: &Now, actions: &mut Vec<Action>) {
-        tracing::warn!(step_s, "System clock was changed by {step_s:.6} seconds, and not by us");
+    /// The clock has stood still, for nobody knows how long.
+    pub(super) fn on_slept(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        tracing::warn!("The machine has slept");
         self.forget_measurements(now, actions);
     }
 
-    /// Forgets all measurements and measures anew; until then there is no time.
+    /// Forgets all measurements and measures anew: whether the clock or what was known of it is right, only the
+    /// sources can tell. Until then there is no time.
     pub(super) fn forget_measurements(&mut self, now: &Now, actions: &mut Vec<Action>) {
         let base = self.discipline.forget(now);
         self.reset_smoothing(now);
@@ -214,12 +170,20 @@ impl<R: Rng> Engine<R> {
             source.restart(now.mono, first_delay_s(&mut self.rng), known);
         }
         self.wait_until = seconds::after(now.mono, WAIT_S);
-        self.selection.chosen = Err(Failure::Waiting);
-        self.selection.states = BTreeMap::new();
+        self.selection = Selection::none();
+        self.ranking.forget();
         self.reference.lose();
         self.set_status(now, actions);
         self.publish(now, actions);
         actions.push(Action::SetFrequency(base));
+    }
+
+    /// What was followed is so no more.
+    pub(super) fn lose_reference(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        if self.reference.lose() {
+            self.set_status(now, actions);
+            self.publish(now, actions);
+        }
     }
 
     /// Tells the kernel of its clock, which is off by what is still to be slewed; what is served is not.
@@ -250,7 +214,7 @@ impl<R: Rng> Engine<R> {
 
     /// The leap second that more than half of the sources announce that are right.
     fn majority_leap(&self) -> LeapIndicator {
-        let is_right = |id: &SourceId| match self.state_of(*id) {
+        let is_right = |id: &SourceId| match self.selection.verdict(*id).state() {
             SourceState::Selected | SourceState::Combined | SourceState::NotCombined => true,
             SourceState::Falseticker | SourceState::Jittery | SourceState::Unusable => false,
         };
@@ -266,29 +230,6 @@ impl<R: Rng> Engine<R> {
     pub(super) fn selected_address(&self) -> Option<IpAddr> {
         self.reference.upstream().map(|upstream| upstream.address)
     }
-
-    /// State of a source in the last selection.
-    pub(super) fn state_of(&self, id: SourceId) -> SourceState {
-        self.selection.states.get(&id).copied().unwrap_or(SourceState::Unusable)
-    }
-}
-
-fn candidate(source: &Source, now: &Now) -> Option<Candidate> {
-    let estimate = source.series().estimate(now.time)?;
-    let bounds = source.series().bounds(now.time)?;
-    let options = source.options();
-    Some(Candidate {
-        id: source.id(),
-        offset_s: estimate.offset_s,
-        distance_s: bounds.distance_s() + estimate.offset_deviation_s,
-        jitter_s: source.series().line()?.noise,
-        stratum: source.series().last()?.stratum,
-        reachable: source.reach().is_reachable(),
-        prefer: options.prefer,
-        trust: options.trust,
-        require: options.require,
-        noselect: options.noselect,
-    })
 }
 
 fn upstream(source: &Source, estimate: &Estimate, now: &Now) -> Option<Upstream> {

@@ -1,12 +1,14 @@
 //! The engine's state as reports give it.
 
+use ntp_common::wire::LeapIndicator;
 use rand::Rng;
 
 use super::Engine;
 use crate::estimate::SKEW_DEVIATIONS;
-use crate::report::{SourceReport, SourceState, Tracking};
+use crate::report::{SelectionReport, SourceReport, SourceState, Tracking, Verdict};
 use crate::seams::{Now, SourceId};
 use crate::seconds;
+use crate::select::{configured, is_authenticated};
 use crate::source::Source;
 
 impl<R: Rng> Engine<R> {
@@ -31,7 +33,15 @@ impl<R: Rng> Engine<R> {
             root_dispersion_s: served.root_dispersion_s,
             update_interval_s: self.updates.interval_s,
             updates: offsets.updates,
+            too_far_off: self.discipline.is_too_far_off(),
         }
+    }
+
+    /// Whether a change of the clock larger than `maxchange` allows has ended its updates for good: the daemon is to
+    /// end.
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        self.given_up
     }
 
     /// The sources in the order of the configuration; a name without addresses is a source without one.
@@ -49,6 +59,55 @@ impl<R: Rng> Engine<R> {
         reports
     }
 
+    /// The part of each source in the last selection, in the order of the configuration.
+    #[must_use]
+    pub fn selection(&self) -> Vec<SelectionReport> {
+        let mixture = self.mixture();
+        let mut reports = Vec::new();
+        for line in &self.lines {
+            let options = &line.line().options;
+            let unresolved = SelectionReport {
+                id: None,
+                name: line.name().map(str::to_owned),
+                address: None,
+                verdict: Verdict::NoMeasurement,
+                authenticated: is_authenticated(options),
+                configured: configured(options),
+                effective: mixture.effective(options),
+                last_sample_s: None,
+                score: 1.0,
+                low_s: 0.0,
+                high_s: 0.0,
+                leap: LeapIndicator::Unsynchronised,
+            };
+            let before = reports.len();
+            let members = line.members().iter().filter_map(|id| self.sources.get(id));
+            reports.extend(members.map(|source| self.select_report(source, &unresolved)));
+            if reports.len() == before {
+                reports.push(unresolved);
+            }
+        }
+        reports
+    }
+
+    fn select_report(&self, source: &Source, unresolved: &SelectionReport) -> SelectionReport {
+        let id = source.id();
+        let judgement = self.selection.judgements.get(&id);
+        let said = judgement.and_then(|judgement| judgement.said);
+        SelectionReport {
+            id: Some(id),
+            address: Some(source.address().ip()),
+            verdict: self.selection.verdict(id),
+            effective: judgement.map_or(unresolved.effective, |judgement| judgement.options),
+            last_sample_s: said.map(|(_, age_s)| age_s),
+            score: self.ranking.score(id),
+            low_s: said.map_or(0.0, |(interval, _)| interval.low),
+            high_s: said.map_or(0.0, |(interval, _)| interval.high),
+            leap: source.series().leap(),
+            ..unresolved.clone()
+        }
+    }
+
     /// The name that a source was configured by.
     pub(super) fn name_of(&self, id: SourceId) -> Option<&str> {
         self.lines.iter().find(|line| line.members().contains(&id)).and_then(|line| line.name())
@@ -59,7 +118,7 @@ impl<R: Rng> Engine<R> {
         let mut report = SourceReport {
             id: Some(source.id()),
             address: Some(source.address().ip()),
-            state: self.state_of(source.id()),
+            state: self.selection.verdict(source.id()).state(),
             poll_log2: source.polling().log2(),
             reach: source.reach().register(),
             samples: series.len(),

@@ -159,6 +159,7 @@ pub(crate) fn read(
         root_dispersion_s,
         stratum: header.stratum.max(options.minstratum),
         leap: header.leap,
+        reference_id: header.reference_id,
     }))
 }
 

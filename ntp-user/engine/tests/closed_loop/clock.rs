@@ -106,6 +106,26 @@ fn falseticker_among_three_is_found_and_not_followed() {
 }
 
 #[test]
+fn reports_say_what_selection_made_of_each_source_and_why() {
+    let text = format!(
+        "server {A} iburst prefer\nserver {B} iburst\nserver {C} iburst noselect\n\
+         server 192.0.2.9\nserver ntp.example"
+    );
+    let mut world = world(&text, oscillator(0.02, 10.0), &[A, B, C]);
+    world.run(12.0);
+    let reports = world.driver.engine().selection();
+    let codes: String = reports.iter().map(|report| report.verdict.code()).collect();
+    assert_eq!(codes, "*PNMM");
+    assert!(reports[0].configured.prefer && reports[2].effective.noselect);
+    for report in &reports[..3] {
+        let offset_s = -world.clock_error_s();
+        assert!(report.low_s <= offset_s && offset_s <= report.high_s, "{report:?}");
+        assert!(report.last_sample_s.is_some_and(|age_s| age_s < 10.0), "{report:?}");
+    }
+    assert_eq!((reports[4].id, reports[4].last_sample_s), (None, None));
+}
+
+#[test]
 fn one_source_is_followed_although_the_other_never_answers() {
     let text = format!("server {A}\nserver {B}\nmakestep 0.1 3");
     let mut world = world(&text, oscillator(3.0, 0.0), &[A]);

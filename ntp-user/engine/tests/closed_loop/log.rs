@@ -9,7 +9,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::state::{Oscillator, Server};
 use crate::world::World;
-use crate::{A, B, config, oscillator};
+use crate::{A, B, C, config, oscillator};
 
 /// Collects messages above debug.
 #[derive(Clone, Default)]
@@ -94,6 +94,18 @@ fn disagreement_is_logged_once() {
 }
 
 #[test]
+fn falseticker_is_named_once_until_it_is_right_again() {
+    let text = format!("server {A} iburst\nserver {B} iburst\nserver {C} iburst");
+    let servers = [A, B, C].map(|address| Server {
+        ahead_s: if address == B { 0.5 } else { 0.0 },
+        ..Server::new(address)
+    });
+    let lines = lines(&text, oscillator(0.0, 0.0), servers.into(), 2000.0);
+    let told: Vec<&String> = lines.iter().filter(|line| line.contains("falseticker")).collect();
+    assert_eq!(told, ["WARN Detected falseticker 192.0.2.2"], "{lines:?}");
+}
+
+#[test]
 fn silence_is_logged_once() {
     let lines = lines(&format!("server {A} iburst"), oscillator(0.0, 0.0), vec![], 2000.0);
     assert_eq!(lines, ["WARN Can't synchronise: no selectable sources"]);
@@ -114,7 +126,8 @@ fn clock_too_far_off_to_be_slewed_is_told_of_once_with_the_command_that_helps() 
     for (makestep, reason) in [("", "no makestep directive"), ("makestep 1 0", "used up")] {
         let text = format!("server {A} iburst\n{makestep}");
         let lines = lines(&text, oscillator(-4000.0, 0.0), vec![Server::new(A)], 1000.0);
-        let told: Vec<&String> = lines.iter().filter(|line| line.contains("systemctl")).collect();
+        let told: Vec<&String> =
+            lines.iter().filter(|line| line.contains("chronyc makestep")).collect();
         assert_eq!(told.len(), 1, "{lines:?}");
         assert!(told[0].contains(reason) && told[0].contains("13.3 hours"), "{}", told[0]);
     }

@@ -5,6 +5,10 @@
 //! and whatever the clock can be made to do. Steering moves the one into the other and changes their sum by
 //! nothing; only a new estimate does.
 
+mod change_limit;
+mod commands;
+mod fallback;
+
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
 
 use crate::conf::{MakeStep, StepLimit};
@@ -13,6 +17,9 @@ use crate::sample::ClockChange;
 use crate::seams::Now;
 use crate::seconds;
 use crate::settings::EngineConfig;
+use change_limit::ChangeLimit;
+pub(crate) use change_limit::Permission;
+use fallback::Fallback;
 
 /// Largest frequency correction, seconds a second: what the kernel's clock can do.
 const MAX_FREQUENCY: f64 = 0.1;
@@ -76,9 +83,17 @@ enum Occasion {
 #[derive(Clone, Debug)]
 pub(crate) struct Discipline {
     makestep: Option<MakeStep>,
+    /// Updates before that rule was made.
+    rule_since: u64,
     max_slew_rate: f64,
     max_update_skew: f64,
     log_change_s: f64,
+    change_limit: Option<ChangeLimit>,
+    /// Largest correction of the frequency.
+    max_drift: f64,
+    /// How long slews take, in proportion to the usual.
+    slew_length: f64,
+    fallback: Fallback,
     /// The correction that makes the clock run true.
     base: f64,
     /// Its standard deviation.
@@ -102,9 +117,14 @@ impl Discipline {
     pub(crate) fn new(config: &EngineConfig, now: &Now) -> Self {
         Self {
             makestep: config.makestep,
+            rule_since: 0,
             max_slew_rate: config.max_slew_rate,
             max_update_skew: config.max_update_skew,
             log_change_s: config.log_change_s,
+            change_limit: config.max_change.map(ChangeLimit::new),
+            max_drift: config.max_drift.min(MAX_FREQUENCY),
+            slew_length: config.slew_length,
+            fallback: Fallback::new(config.fallback_drift),
             base: 0.0,
             deviation: UNKNOWN_DEVIATION,
             in_force: 0.0,
@@ -133,22 +153,25 @@ impl Discipline {
         // More than any oscillator needs was left behind by a slew that was cut off.
         self.base = if in_force.abs() > UNKNOWN_DEVIATION { 0.0 } else { in_force };
         if let Some((error, skew)) = stored {
-            self.base = (1.0 / (1.0 + error) - 1.0).clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
+            self.base = (1.0 / (1.0 + error) - 1.0).clamp(-self.max_drift, self.max_drift);
             self.deviation = (skew / SKEW_DEVIATIONS).clamp(STORED_DEVIATION, UNKNOWN_DEVIATION);
         }
         self.base
     }
 
-    /// Takes an estimate made at `time`. `interval_s` is the time to the next one.
-    pub(crate) fn update(
-        &mut self,
-        estimate: &Estimate,
-        time: NtpTimestamp,
-        interval_s: f64,
-    ) -> Orders {
+    /// Whether an estimate may be taken, as far as the change of the estimated time goes.
+    pub(crate) fn permit(&mut self, estimate: &Estimate, time: NtpTimestamp) -> Permission {
+        let change_s = estimate.offset_s - self.remaining_s(time);
+        self.change_limit.as_mut().map_or(Permission::Granted, |limit| limit.judge(change_s))
+    }
+
+    /// Takes an estimate made at `now`. `interval_s` is the time to the next one.
+    pub(crate) fn update(&mut self, estimate: &Estimate, now: &Now, interval_s: f64) -> Orders {
+        let time = now.time;
+        self.fallback.update(self.base, now.mono);
         if SKEW_DEVIATIONS * estimate.slope_deviation <= self.max_update_skew {
             let base = (1.0 + self.in_force) * (1.0 + estimate.slope) - 1.0;
-            self.base = base.clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
+            self.base = base.clamp(-self.max_drift, self.max_drift);
             self.deviation = estimate.slope_deviation;
         }
         self.ahead_s = estimate.offset_s;
@@ -174,20 +197,22 @@ impl Discipline {
     fn may_step(&self) -> bool {
         self.makestep.is_some_and(|rule| {
             let allowed = match rule.limit {
-                StepLimit::Updates(limit) => self.offsets.updates < u64::from(limit),
+                StepLimit::Updates(limit) => {
+                    self.offsets.updates < self.rule_since.saturating_add(limit.into())
+                }
                 StepLimit::Unlimited => true,
             };
             allowed && self.ahead_s.abs() > rule.threshold_s
         })
     }
 
-    /// How long to slew: so slowly that the clock's rate is off by little besides the error of its frequency
+    /// How long to slew, usually: so slowly that the clock's rate is off by little besides the error of its frequency
     /// anyway, but at most until the estimate after next; faster when the clock is off beyond doubt.
     fn slew_duration_s(&self, deviation_s: f64, interval_s: f64) -> f64 {
         let error_s = self.ahead_s.abs();
         let gentle_s = error_s / (GENTLE * self.deviation);
         let certain_s = interval_s * BEYOND_DOUBT * deviation_s / error_s;
-        gentle_s.min(2.0 * interval_s).min(certain_s)
+        self.slew_length * gentle_s.min(2.0 * interval_s).min(certain_s)
     }
 
     /// The frequency that does away with the remaining correction in `duration_s`, or as fast as allowed.
@@ -209,14 +234,14 @@ impl Discipline {
             self.long_slew_told = true;
             let (offset_s, hours) = (self.ahead_s, duration_s / 3600.0);
             let rule = match self.makestep {
-                None => "there is no makestep directive: add `makestep 1 3`, then",
-                Some(_) => "the updates that makestep allows to step are used up:",
+                None => "there is no makestep directive",
+                Some(_) => "the updates that makestep allows to step are used up",
             };
             tracing::warn!(
                 offset_s,
                 hours,
                 "System clock is {offset_s:.3} seconds off and slewing it would take {hours:.1} hours, \
-                 but {rule} run `systemctl restart ntp-xdpd` to have it stepped"
+                 but {rule}: run `chronyc makestep` to have it stepped"
             );
         }
     }
@@ -285,9 +310,34 @@ impl Discipline {
         Some(self.slew(SHORTEST_SLEW_S))
     }
 
-    /// When the slew in progress is over.
+    /// Whether the clock is so far off that slewing takes long, and may not be stepped.
+    pub(crate) fn is_too_far_off(&self) -> bool {
+        self.long_slew_told
+    }
+
+    /// Takes a mean frequency over, when there has been no update for long enough. Gives the frequency to be set.
+    pub(crate) fn fall_back(&mut self, now: &Now) -> Option<f64> {
+        let base = self.fallback.due(now.mono)?;
+        self.ahead_s = self.remaining_s(now.time);
+        self.as_of = now.time;
+        let slew = (1.0 + self.in_force) / (1.0 + self.base);
+        self.base = base;
+        let frequency_ppm = self.clock_error() * 1e6;
+        tracing::info!(
+            frequency_ppm,
+            "No update for long: using mean frequency {frequency_ppm:.3} ppm"
+        );
+        Some((1.0 + base) * slew - 1.0)
+    }
+
+    /// Whether the clock runs on a mean frequency, for want of updates.
+    pub(crate) fn has_fallen_back(&self) -> bool {
+        self.fallback.is_in_use()
+    }
+
+    /// When the slew in progress is over, or a mean frequency is due.
     pub(crate) fn deadline(&self) -> Option<MonoNs> {
-        self.slew_ends
+        [self.slew_ends, self.fallback.deadline()].into_iter().flatten().min()
     }
 
     /// When the remaining correction is used up as the clock runs now: never, when it can't be steered.
@@ -370,7 +420,7 @@ mod tests {
         for (makestep, offsets, expected) in cases {
             let mut discipline = discipline(makestep);
             let steps = offsets.map(|offset_s| {
-                discipline.update(&estimate(offset_s, 0.0), at(0.0).time, 64.0).step.is_some()
+                discipline.update(&estimate(offset_s, 0.0), &at(0.0), 64.0).step.is_some()
             });
             assert_eq!(steps, expected, "{makestep:?} {offsets:?}");
         }
@@ -397,7 +447,7 @@ mod tests {
     #[test]
     fn slew_ends_at_its_deadline_on_the_base_frequency() {
         let mut discipline = discipline(None);
-        let orders = discipline.update(&estimate(0.01, 20e-6), at(0.0).time, 64.0);
+        let orders = discipline.update(&estimate(0.01, 20e-6), &at(0.0), 64.0);
         assert!(orders.frequency > 20e-6 && orders.step.is_none());
         discipline.clock_changed(NtpDuration::ZERO, orders.frequency, &at(0.0));
         let mono = discipline.deadline().unwrap();
@@ -413,7 +463,7 @@ mod tests {
     #[test]
     fn what_a_late_timer_slews_too_much_is_slewed_back() {
         let mut discipline = discipline(None);
-        let orders = discipline.update(&estimate(5.0, 0.0), at(0.0).time, 64.0);
+        let orders = discipline.update(&estimate(5.0, 0.0), &at(0.0), 64.0);
         discipline.clock_changed(NtpDuration::ZERO, orders.frequency, &at(0.0));
         let end_s = seconds::between(at(0.0).mono, discipline.deadline().unwrap());
         let late = at(end_s + 1e-3);
@@ -426,7 +476,7 @@ mod tests {
     #[test]
     fn slew_is_not_faster_than_allowed() {
         for offset_s in [-100.0, 100.0] {
-            let orders = discipline(None).update(&estimate(offset_s, 0.0), at(0.0).time, 64.0);
+            let orders = discipline(None).update(&estimate(offset_s, 0.0), &at(0.0), 64.0);
             assert!((orders.frequency.abs() - 1.0 / 12.0).abs() < 1e-9, "{orders:?}");
         }
     }
@@ -435,9 +485,9 @@ mod tests {
     fn frequency_that_is_too_uncertain_is_not_taken_over() {
         let mut discipline = discipline(None);
         let vague = Estimate { slope_deviation: 6e-4, ..estimate(0.0, 3e-4) };
-        discipline.update(&vague, at(0.0).time, 64.0);
+        discipline.update(&vague, &at(0.0), 64.0);
         assert!(discipline.clock_error().abs() < 1e-15);
-        discipline.update(&estimate(0.0, 3e-4), at(0.0).time, 64.0);
+        discipline.update(&estimate(0.0, 3e-4), &at(0.0), 64.0);
         assert!((discipline.clock_error() + 3e-4).abs() < 1e-6);
     }
 
@@ -449,7 +499,7 @@ mod tests {
             changes in proptest::collection::vec((0.0f64..100.0, -0.05f64..0.05, -2.0f64..2.0), 1..20),
         ) {
             let mut discipline = discipline(None);
-            discipline.update(&estimate(offset_s, slope), at(0.0).time, 64.0);
+            discipline.update(&estimate(offset_s, slope), &at(0.0), 64.0);
             // True time runs at one rate; the clock at any.
             let (mut clock_s, mut true_s, mut in_force) = (0.0, offset_s, 0.0);
             for (elapsed_s, frequency, step_s) in changes {

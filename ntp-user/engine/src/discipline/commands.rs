@@ -1,0 +1,49 @@
+//! What an operator may order: steps, and corrections by hand. Each gives what is to be done to the clock.
+
+use ntp_common::time::NtpDuration;
+
+use super::{Discipline, MAX_FREQUENCY, Occasion, Orders, SHORTEST_SLEW_S};
+use crate::conf::MakeStep;
+use crate::seams::Now;
+use crate::seconds;
+
+impl Discipline {
+    /// Ends the slew in progress; the clock is to be stepped by what was left of it.
+    pub(crate) fn step_now(&mut self, now: &Now) -> Orders {
+        self.ahead_s = self.remaining_s(now.time);
+        self.as_of = now.time;
+        self.slewing = false;
+        self.long_slew_told = false;
+        let step = Some(seconds::duration(self.ahead_s)).filter(|&step| step != NtpDuration::ZERO);
+        self.stepping = step.map(|_| Occasion::Correction);
+        Orders { step, frequency: self.base }
+    }
+
+    /// Replaces the rule of `makestep`; updates count from now on.
+    pub(crate) fn allow_steps(&mut self, rule: MakeStep) {
+        self.makestep = Some(rule);
+        self.rule_since = self.offsets.updates;
+    }
+
+    /// The clock runs faster by `fast` seconds a second than is known. Gives the frequency to be set.
+    pub(crate) fn correct_frequency(&mut self, fast: f64, now: &Now) -> f64 {
+        self.ahead_s = self.remaining_s(now.time);
+        self.as_of = now.time;
+        let slew = (1.0 + self.in_force) / (1.0 + self.base);
+        let base = (1.0 + self.base) * (1.0 - fast.clamp(-MAX_FREQUENCY, MAX_FREQUENCY)) - 1.0;
+        self.base = base.clamp(-self.max_drift, self.max_drift);
+        (1.0 + self.base) * slew - 1.0
+    }
+
+    /// The clock is further ahead by `ahead_s` seconds than is known. Gives the frequency to be set.
+    pub(crate) fn correct_offset(&mut self, ahead_s: f64, now: &Now) -> f64 {
+        self.ahead_s = self.remaining_s(now.time) - ahead_s;
+        self.as_of = now.time;
+        self.slew(SHORTEST_SLEW_S)
+    }
+
+    /// Largest estimated error of a frequency that is taken over, seconds a second.
+    pub(crate) fn set_max_update_skew(&mut self, skew: f64) {
+        self.max_update_skew = skew;
+    }
+}
