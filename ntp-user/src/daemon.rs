@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use ntp_engine::conf::{Config, LeapSecMode, MakeStep, StepLimit};
+use ntp_engine::conf::{Config, LeapSecMode, MakeStep, SourceKind, StepLimit};
 use ntp_engine::driver::Seams;
 use ntp_engine::settings::EngineConfig;
 use rand::SeedableRng;
@@ -25,7 +25,7 @@ use crate::leap_file::LeapFile;
 use crate::metrics::{self, Endpoint, Questions};
 use crate::net::interfaces::Served;
 use crate::net::server::{InlineServer, WorkerThreads};
-use crate::net::udp::{LocalEnd, UdpTransport};
+use crate::net::udp::{LocalEnd, Served as ServedPort, UdpTransport};
 use crate::pid_file::PidFile;
 use crate::privileges::{self, Duties};
 use crate::reload::Reloader;
@@ -105,7 +105,8 @@ fn means(args: &Args) -> Means {
 fn duties(config: &Config, means: Means, parts: &Parts) -> Duties {
     Duties {
         steers_clock: !means.follow,
-        binds_ports: config.acquisitionport.is_some(),
+        binds_ports: config.acquisitionport.is_some()
+            || config.sources.iter().any(|source| source.value.kind == SourceKind::Peer),
         attaches_xdp: parts.xdp.is_some(),
     }
 }
@@ -124,6 +125,7 @@ async fn serve(
         v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
         port: config.acquisitionport.unwrap_or(0),
         families: means(args).families,
+        served: from_served_port(args, config),
     };
     let (transport, incoming) = UdpTransport::new(local, clock.time_base());
     let (resolver, addresses) = ThreadResolver::new(means(args).families);
@@ -183,6 +185,15 @@ async fn serve(
     let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources, &mut reloader).await;
     shut_down(driver, tasks, args.is_one_shot());
     outcome.context("the event loop failed")
+}
+
+/// Where packets to peers leave from. Who asks for the time once leaves the port to the daemon.
+fn from_served_port(args: &Args, config: &Config) -> ServedPort {
+    ServedPort {
+        v4: config.bindaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
+        v6: config.bindaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
+        port: if args.is_one_shot() { 0 } else { config.port },
+    }
 }
 
 fn engine_config(args: &Args, config: &Config, precision_log2: i8) -> EngineConfig {

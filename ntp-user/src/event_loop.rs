@@ -129,8 +129,8 @@ async fn wait(sources: &mut Sources, tasks: &mut Tasks, deadline: MonoNs) -> io:
 
 fn take(driver: &mut DaemonDriver, incoming: Incoming) {
     match incoming {
-        Incoming::Packet { source, from, octets, at } => {
-            driver.on_packet(source, from, &octets, at);
+        Incoming::Packet { source, from, to, octets, at } => {
+            driver.on_packet(source, (from, to), &octets, at);
         }
         Incoming::Sent { source, request, at } => driver.on_sent(source, request, at),
     }

@@ -80,11 +80,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     let addresses =
         if means.is_one_shot { Vec::new() } else { addresses(config, &rules, means.families) };
     let threads = threads(config);
-    let wanted = ServerAddresses {
-        addresses,
-        sockets_each: threads.max(1),
-        port_is_shared: config.acquisitionport == Some(config.port),
-    };
+    let wanted = ServerAddresses { addresses, sockets_each: threads.max(1) };
     let mut sockets = server_socket::open(&wanted)?;
     sockets.retain(|group| !group.is_empty());
     let metrics = metrics(config, means)?;

@@ -14,6 +14,7 @@ mod peers;
 mod played;
 mod refusals;
 mod reload;
+mod symmetric;
 mod trial;
 mod user_path;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         metrics::trials(),
         refusals::trials(),
         commands::trials(),
+        symmetric::trials(),
         degraded::trials(),
         reload::trials(),
         package::trials(),

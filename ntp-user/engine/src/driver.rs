@@ -90,9 +90,15 @@ where
         self.tell(&Event::Timer);
     }
 
-    /// Takes a packet that came in on the socket of `source`'s last request.
-    pub fn on_packet(&mut self, source: SourceId, from: SocketAddr, packet: &[u8], at: Stamped) {
-        self.tell(&Event::Received { source, from, packet, at });
+    /// Takes a packet that came in on the socket of `source`, from one address to the other.
+    pub fn on_packet(
+        &mut self,
+        source: SourceId,
+        (from, to): (SocketAddr, Option<IpAddr>),
+        packet: &[u8],
+        at: Stamped,
+    ) {
+        self.tell(&Event::Received { source, from, to, packet, at });
     }
 
     /// Takes a better timestamp of a request that has left. It counts when it comes before the reply.
@@ -219,9 +225,10 @@ where
 
     fn perform(&mut self, action: Action) -> Vec<Action> {
         match action {
-            Action::Send { source, request, to, packet } => {
+            Action::Send { source, request, from, to, packet } => {
                 let seams = &mut self.seams;
-                let sent = seams.transport.send(source, request, to, &packet, &seams.clock);
+                let path = (from, to);
+                let sent = seams.transport.send(source, request, path, &packet, &seams.clock);
                 return self.report_sent(source, request, sent);
             }
             Action::Step(step) => return self.step(step),

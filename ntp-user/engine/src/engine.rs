@@ -10,6 +10,7 @@ mod leap;
 mod lookup;
 mod monotone;
 mod operations;
+mod peers;
 mod publish;
 mod reconfigure;
 mod reports;
@@ -19,7 +20,6 @@ mod smoothing;
 pub use clock_operations::ClockOperation;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use ntp_common::time::MonoNs;
@@ -29,13 +29,13 @@ use crate::bank::Bank;
 use crate::discipline::Discipline;
 use crate::leap::schedule::Schedule;
 use crate::names::ConfiguredLine;
-use crate::reference::Reference;
-use crate::seams::{Action, Event, Now, RequestId, SourceId, Stamped};
+use crate::reference::{Reference, reference_id};
+use crate::seams::{Action, Event, Now, RequestId, SourceId};
 use crate::seconds;
 use crate::select::{Ranking, Selection};
 use crate::settings::EngineConfig;
 use crate::smooth::Smoother;
-use crate::source::{Received, Source};
+use crate::source::{Arrived, Received, Role, Source};
 use monotone::Monotone;
 
 /// Most seconds by which first requests are put off, so that not all leave at once.
@@ -88,6 +88,8 @@ pub struct Engine<R> {
     updates: UpdateTimes,
     /// `maxchange` has ended all updates.
     given_up: bool,
+    /// When a source that was wrong gave way to another one.
+    wrong_replaced: Option<MonoNs>,
 }
 
 /// When the clock was updated, for reports.
@@ -105,7 +107,9 @@ impl<R: Rng> Engine<R> {
         let discipline = Discipline::new(&config, &now);
         let precision_s = f64::from(config.precision_log2).exp2();
         let known = discipline.known_frequency(now.time);
-        let lines = config.sources.iter().map(|line| ConfiguredLine::new(line.clone(), now.mono));
+        let refresh_s = config.refresh_s;
+        let lines = config.sources.iter();
+        let lines = lines.map(|line| ConfiguredLine::new(line.clone(), refresh_s, now.mono));
         Self {
             rng,
             drift: drift.filter(Drift::is_credible),
@@ -130,6 +134,7 @@ impl<R: Rng> Engine<R> {
             drift_saved: now.mono,
             updates: UpdateTimes::default(),
             given_up: false,
+            wrong_replaced: None,
             config,
         }
     }
@@ -159,8 +164,11 @@ impl<R: Rng> Engine<R> {
                 }
             }
             Event::SendFailed { source } => self.on_send_failed(source),
-            Event::Received { source, from, packet, at } => {
-                self.on_packet(source, from, packet, at, &now, &mut actions);
+            Event::Received { source, from, to, packet, at } => {
+                // Who serves nobody is followed by nobody.
+                let ours = to.filter(|_| self.config.serves).map(reference_id);
+                let arrived = Arrived { packet, from, at, ours };
+                self.on_packet(source, &arrived, &now, &mut actions);
             }
             Event::Resolved { name, addresses } => {
                 self.on_resolved(name, addresses, &now, &mut actions);
@@ -223,11 +231,14 @@ impl<R: Rng> Engine<R> {
     }
 
     fn poll_sources(&mut self, now: &Now, actions: &mut Vec<Action>) {
+        let is_peer = |source: &Source| source.role() == Role::Peer;
+        let clock = self.sources.values().any(is_peer).then(|| self.presentation(now));
         for source in self.sources.values_mut() {
             if source.due().is_some_and(|due| due <= now.mono) {
                 let request = RequestId(self.next_request);
                 self.next_request += 1;
-                actions.push(source.poll(now.mono, request, &mut self.rng));
+                let clock = clock.as_ref().filter(|_| source.role() == Role::Peer);
+                actions.push(source.poll(now.mono, request, clock, &mut self.rng));
             }
         }
     }
@@ -235,31 +246,35 @@ impl<R: Rng> Engine<R> {
     fn on_packet(
         &mut self,
         id: SourceId,
-        from: SocketAddr,
-        packet: &[u8],
-        at: Stamped,
+        arrived: &Arrived<'_>,
         now: &Now,
         actions: &mut Vec<Action>,
     ) {
         if self.leap.is_close(self.true_time(now)) {
-            return tracing::debug!(%from, "packet near a leap second is ignored");
+            return tracing::debug!(from = %arrived.from, "packet near a leap second is ignored");
         }
         let expected = self.expected(id, now);
+        let stratum = self.served(now).stratum;
         let Some(source) = self.sources.get_mut(&id) else { return };
-        let (in_force, arrived) = (self.discipline.in_force(), (packet, from, at));
+        let in_force = self.discipline.in_force();
+        let valid = source.counts().valid;
         let received = source.receive(arrived, in_force, expected.as_ref(), &mut self.rng);
+        if source.counts().valid > valid {
+            source.keep_time_with_peer(stratum, now.mono);
+        }
         if !source.is_waiting() {
             actions.push(Action::Close { source: id });
         }
         match received {
             Received::Rejected(reason) => {
-                tracing::debug!(source = %source.address(), %from, %reason, "packet rejected");
+                tracing::debug!(source = %source.address(), from = %arrived.from, %reason, "packet rejected");
             }
             Received::Kiss(kiss) => {
                 let (code, address) = (kiss.code(), source.address().ip());
                 tracing::warn!(source = %address, "Received KoD {code} from {address}");
                 self.look_for_others(now);
             }
+            Received::Collected => {}
             Received::Suspect => {
                 tracing::debug!(source = %source.address(), "measurement contradicts those before");
             }

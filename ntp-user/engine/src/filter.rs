@@ -10,12 +10,17 @@ pub(crate) struct DelayFilter {
 }
 
 impl DelayFilter {
-    /// Takes the measure of some delays, seconds; `precision_s` is the least deviation that can be seen.
-    pub(crate) fn new(delays_s: impl Iterator<Item = f64>, precision_s: f64) -> Self {
+    /// Takes the measure of some delays, seconds, of which the shortest may be known beforehand; `precision_s` is
+    /// the least deviation that can be seen.
+    pub(crate) fn new(
+        delays_s: impl Iterator<Item = f64>,
+        shortest_s: Option<f64>,
+        precision_s: f64,
+    ) -> Self {
         let mut sorted: Vec<f64> = delays_s.collect();
         sorted.sort_by(f64::total_cmp);
-        let minimum_s = sorted.first().copied().unwrap_or(0.0);
-        let excess_s = median(&sorted) - minimum_s;
+        let minimum_s = shortest_s.or(sorted.first().copied()).unwrap_or(0.0);
+        let excess_s = (median(&sorted) - minimum_s).max(0.0);
         Self { minimum_s, scale_s: (excess_s / 2.0).max(precision_s), samples: sorted.len() }
     }
 
@@ -51,7 +56,7 @@ mod tests {
     use super::*;
 
     fn filter(delays_s: &[f64]) -> DelayFilter {
-        DelayFilter::new(delays_s.iter().copied(), 1e-7)
+        DelayFilter::new(delays_s.iter().copied(), None, 1e-7)
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Sources that are configured by name: when their names are to be resolved, and which of the addresses become
 //! sources.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use ntp_common::time::MonoNs;
@@ -36,15 +37,21 @@ pub(crate) struct ConfiguredLine {
     failures: u32,
     answered: bool,
     refused: Vec<IpAddr>,
+    /// Addresses that gave way to others, the last one last.
+    left: VecDeque<IpAddr>,
     /// Whether sources are asked from the start.
     online: bool,
     /// Whether sources that are not among the addresses of the name any more are to be replaced.
     refreshing: bool,
+    /// When that is to be looked at again, and how often, seconds; 0: never.
+    refresh_at: MonoNs,
+    refresh_s: u32,
 }
 
 impl ConfiguredLine {
-    /// A line that has no sources yet; its name is to be resolved at once.
-    pub(crate) fn new(line: Line, now: MonoNs) -> Self {
+    /// A line that has no sources yet; its name is to be resolved at once, and again every `refresh_s` seconds
+    /// unless that is 0.
+    pub(crate) fn new(line: Line, refresh_s: u32, now: MonoNs) -> Self {
         let lookup = match line.host {
             Host::Name(_) => Lookup::Due(now),
             Host::Address(_) => Lookup::Done,
@@ -57,7 +64,10 @@ impl ConfiguredLine {
             failures: 0,
             answered: false,
             refused: Vec::new(),
+            left: VecDeque::new(),
             refreshing: false,
+            refresh_at: seconds::after(now, f64::from(refresh_s)),
+            refresh_s,
         }
     }
 
@@ -84,9 +94,19 @@ impl ConfiguredLine {
         self.members.push(source);
     }
 
-    /// A source is no more; with `refused`, its address is not used again.
-    pub(crate) fn remove(&mut self, source: SourceId, refused: Option<IpAddr>) {
+    /// A source is no more.
+    pub(crate) fn remove(&mut self, source: SourceId) {
         self.members.retain(|&member| member != source);
+    }
+
+    /// The address of a source that gave way to another one is used again after all others; one that refused is
+    /// not.
+    pub(crate) fn leave(&mut self, address: IpAddr, has_refused: bool) {
+        if self.left.len() == MOST_REFUSED {
+            self.left.pop_front();
+        }
+        self.left.push_back(address);
+        let refused = has_refused.then_some(address);
         if let Some(address) = refused.filter(|_| self.refused.len() < MOST_REFUSED) {
             self.refused.push(address);
         }
@@ -95,7 +115,7 @@ impl ConfiguredLine {
     /// How many sources it may have.
     pub(crate) fn capacity(&self) -> usize {
         match self.line.kind {
-            SourceKind::Server => 1,
+            SourceKind::Server | SourceKind::Peer => 1,
             SourceKind::Pool => usize::from(self.line.options.maxsources),
         }
     }
@@ -131,6 +151,7 @@ impl ConfiguredLine {
     /// The name to be asked for now, if it is time.
     pub(crate) fn ask(&mut self, now: MonoNs) -> Option<String> {
         self.deadline().filter(|&deadline| deadline <= now)?;
+        self.refreshing |= self.lookup == Lookup::Done;
         self.lookup = Lookup::Asked(seconds::after(now, ANSWER_S));
         self.name().map(str::to_owned)
     }
@@ -138,7 +159,8 @@ impl ConfiguredLine {
     /// When [`ConfiguredLine::ask`] has something to ask.
     pub(crate) fn deadline(&self) -> Option<MonoNs> {
         match self.lookup {
-            Lookup::Done => None,
+            Lookup::Done if self.refresh_s == 0 || self.name().is_none() => None,
+            Lookup::Done => Some(self.refresh_at),
             Lookup::Due(at) | Lookup::Asked(at) => Some(at),
         }
     }
@@ -173,6 +195,7 @@ impl ConfiguredLine {
     pub(crate) fn answered(&mut self, enough: bool, now: MonoNs) {
         self.answered = true;
         self.refreshing = false;
+        self.refresh_at = seconds::after(now, f64::from(self.refresh_s));
         if enough {
             self.failures = 0;
             self.lookup = Lookup::Done;
@@ -180,6 +203,13 @@ impl ConfiguredLine {
             self.failures = self.failures.saturating_add(1);
             self.lookup = Lookup::Due(seconds::after(now, self.wait_s()));
         }
+    }
+
+    /// Addresses in the order in which they are to be tried: those that have been left last of all.
+    pub(crate) fn in_order(&self, addresses: &[IpAddr]) -> Vec<IpAddr> {
+        let mut ordered = addresses.to_vec();
+        ordered.sort_by_key(|address| self.left.iter().rposition(|left| left == address));
+        ordered
     }
 
     /// Whether an address may become a source of this line.
@@ -201,10 +231,12 @@ impl ConfiguredLine {
 mod tests {
     use super::*;
 
+    const REFRESH_S: u32 = 1_209_600;
+
     fn line(family: Option<Family>) -> ConfiguredLine {
         let options = SourceOptions { family, ..SourceOptions::default() };
         let host = Host::Name("ntp.example".to_owned());
-        ConfiguredLine::new(Line { kind: SourceKind::Pool, host, options }, MonoNs(0))
+        ConfiguredLine::new(Line { kind: SourceKind::Pool, host, options }, REFRESH_S, MonoNs(0))
     }
 
     #[test]
@@ -224,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn name_whose_addresses_are_in_use_is_looked_up_again_after_two_weeks() {
+        let mut line = line(None);
+        line.ask(MonoNs(0)).unwrap();
+        line.answered(true, MonoNs(0));
+        let at = line.deadline().unwrap();
+        assert_eq!(at.0 / 1_000_000_000, u64::from(REFRESH_S));
+        assert!(line.ask(at).is_some() && line.is_refreshing());
+        line.answered(true, at);
+        assert!(!line.is_refreshing());
+    }
+
+    #[test]
     fn resolver_that_does_not_answer_is_asked_again() {
         let mut line = line(None);
         line.ask(MonoNs(0)).unwrap();
@@ -237,7 +281,7 @@ mod tests {
         assert!(!line(Some(Family::V6)).accepts(v4) && line(Some(Family::V6)).accepts(v6));
         assert!(line(Some(Family::V4)).accepts(v4) && !line(Some(Family::V4)).accepts(v6));
         let mut refused = line(None);
-        refused.remove(SourceId(0), Some(v4));
+        refused.leave(v4, true);
         assert!(!refused.accepts(v4) && refused.accepts(v6));
     }
 }

@@ -107,6 +107,9 @@ pub enum OperationError {
     /// There are [`MOST_LINES`].
     #[error("too many sources present")]
     TooMany,
+    /// The source asks for authentication, which is not built in.
+    #[error("authentication of sources is not built in")]
+    Unsupported,
     /// A number of answers or requests of a burst is 0, or an offset or delay no number.
     #[error("value out of range")]
     OutOfRange,

@@ -1,12 +1,12 @@
 //! What the engine tells of its state: values for status commands, metrics and logs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ntp_common::time::NtpTimestamp;
-use ntp_common::wire::{LeapIndicator, ReferenceId};
+use ntp_common::wire::{Header, LeapIndicator, ReferenceId};
 
 pub use crate::reference::reference_id;
-use crate::seams::SourceId;
+use crate::seams::{SourceId, StampedBy};
 
 /// What became of a source in the last selection. The characters are those of `chronyc sources`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,6 +176,8 @@ pub struct SourceReport {
     pub name: Option<String>,
     /// Its address; `None` while its name is not resolved.
     pub address: Option<IpAddr>,
+    /// Whether it is a peer: both send on their own account.
+    pub is_peer: bool,
     /// What the last selection made of it.
     pub state: SourceState,
     /// Stratum of its last valid reply, 0 when there was none.
@@ -212,6 +214,40 @@ pub struct SourceReport {
     pub accepted: u64,
     /// Packets that failed a check.
     pub rejected: u64,
+}
+
+/// What the last packet of a source said that answered one of ours, and how many there were.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PacketReport {
+    /// Where packets go to.
+    pub remote: SocketAddr,
+    /// The header; all fields that are not known yet are 0.
+    pub header: Header,
+    /// Whether it was interleaved (RFC 9769).
+    pub interleaved: bool,
+    /// Tests that it passed, one bit each: 1, 2, 3, 5, 6, 7, A, B, C, D of `chronyc ntpdata` from the highest to
+    /// the lowest of ten.
+    pub tests: u16,
+    /// The offset that was measured, seconds: positive when our clock is behind.
+    pub offset_s: f64,
+    /// Round-trip delay, seconds.
+    pub delay_s: f64,
+    /// Bound of the error of reading both clocks, seconds.
+    pub dispersion_s: f64,
+    /// How long the source took to answer, seconds.
+    pub response_s: f64,
+    /// Asymmetry of jitter that the option `asymmetry` gives; 0 without.
+    pub jitter_asymmetry: f64,
+    /// Who stamped our packet and the source's; `None` before there was a measurement.
+    pub stamped_by: Option<(StampedBy, StampedBy)>,
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets that came in.
+    pub received: u64,
+    /// Packets that answered ours.
+    pub valid: u64,
+    /// Packets of which a sample was made.
+    pub good: u64,
 }
 
 /// The clock and what it follows. Offsets are positive when our clock is behind true time.

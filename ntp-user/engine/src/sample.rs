@@ -3,6 +3,7 @@
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::{LeapIndicator, ReferenceId};
 
+use crate::seams::Stamped;
 use crate::seconds;
 
 /// The four timestamps of an exchange. RFC 5905 section 8.
@@ -72,6 +73,13 @@ impl Sample {
         let moved_s = change.moved_s(self.time);
         self.time = self.time + seconds::duration(moved_s);
         self.offset_s -= moved_s;
+    }
+}
+
+impl Stamped {
+    /// Moves the time onto the clock as it is since `change`.
+    pub(crate) fn move_onto(&mut self, change: &ClockChange) {
+        self.at = self.at + seconds::duration(change.moved_s(self.at));
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
-use ntp_common::wire::{HEADER_LEN, LeapIndicator};
+use ntp_common::wire::LeapIndicator;
 
 /// One reading of the clocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,6 +66,16 @@ pub struct ClockStatus {
     pub maximum_error_s: f64,
 }
 
+/// The port that a packet leaves from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// That of a new socket; the source's previous one is closed.
+    New,
+    /// The one that is served, always from the same socket, which hears from the source alone: a peer sends to
+    /// that port whenever it likes.
+    Served,
+}
+
 /// What happened outside of the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
@@ -85,12 +95,14 @@ pub enum Event<'a> {
         /// The source it was meant for.
         source: SourceId,
     },
-    /// A packet came in on the socket of a source's last request.
+    /// A packet came in on the socket of a source.
     Received {
         /// The source whose socket it came in on.
         source: SourceId,
         /// Whom it came from.
         from: SocketAddr,
+        /// The address that it was sent to, if that is known.
+        to: Option<IpAddr>,
         /// The packet.
         packet: &'a [u8],
         /// When it arrived (T4).
@@ -117,17 +129,18 @@ pub enum Event<'a> {
 /// What the engine wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Send a packet from a new socket of the source (its previous one is closed), and report
-    /// [`Event::Sent`] or [`Event::SendFailed`].
+    /// Send a packet, and report [`Event::Sent`] or [`Event::SendFailed`].
     Send {
         /// The source.
         source: SourceId,
         /// The request.
         request: RequestId,
+        /// Where from.
+        from: Port,
         /// Where to.
         to: SocketAddr,
         /// The packet.
-        packet: [u8; HEADER_LEN],
+        packet: Vec<u8>,
     },
     /// Close the source's socket: nothing is expected on it any more.
     Close {
@@ -210,8 +223,8 @@ pub trait Clock {
 
 /// Sends the requests of sources.
 pub trait Transport {
-    /// Sends `packet` from a new socket of `source` and gives the time at which it left, on the clock that
-    /// `clock` reads.
+    /// Sends `packet` from a socket of `source` and gives the time at which it left, on the clock that `clock`
+    /// reads.
     ///
     /// # Errors
     /// When the packet could not be handed to the network.
@@ -219,8 +232,8 @@ pub trait Transport {
         &mut self,
         source: SourceId,
         request: RequestId,
-        to: SocketAddr,
-        packet: &[u8; HEADER_LEN],
+        path: (Port, SocketAddr),
+        packet: &[u8],
         clock: &dyn Clock,
     ) -> std::io::Result<Stamped>;
 

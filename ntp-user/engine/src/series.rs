@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::LeapIndicator;
 
+use crate::conf::SourceOptions;
 use crate::estimate::{Estimate, KnownFrequency, MAX_CLOCK_ERROR, SKEW_DEVIATIONS, caution};
 use crate::filter::DelayFilter;
 use crate::regress::{self, Line, Point, Prior};
@@ -51,6 +52,28 @@ impl Bounds {
     }
 }
 
+/// What options say of how many samples are kept, and of the path.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    fewest: usize,
+    most: usize,
+    /// The shortest delay, if it is known beforehand, seconds.
+    shortest_s: Option<f64>,
+    /// What of a delay above the shortest is added to the offset.
+    asymmetry: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { fewest: 0, most: MOST_SAMPLES, shortest_s: None, asymmetry: 0.0 }
+    }
+}
+
+/// A number of samples that an option gives, as far as they are kept at all.
+fn limit(samples: u32) -> usize {
+    usize::try_from(samples).unwrap_or(MOST_SAMPLES).min(MOST_SAMPLES)
+}
+
 /// The samples of one source.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
@@ -59,6 +82,7 @@ pub(crate) struct Series {
     suspects: Vec<Sample>,
     known: KnownFrequency,
     precision_s: f64,
+    limits: Limits,
     /// Fitted to the samples, with x in seconds from the last one.
     line: Option<Line>,
 }
@@ -66,13 +90,24 @@ pub(crate) struct Series {
 impl Series {
     /// A series without samples; `precision_s` is the least deviation that can be seen.
     pub(crate) fn new(known: KnownFrequency, precision_s: f64) -> Self {
-        let (samples, suspects) = (VecDeque::new(), Vec::new());
-        Self { samples, suspects, known, precision_s, line: None }
+        let (samples, suspects, limits) = (VecDeque::new(), Vec::new(), Limits::default());
+        Self { samples, suspects, known, precision_s, limits, line: None }
+    }
+
+    /// Follows options of the source.
+    pub(crate) fn configure(&mut self, options: &SourceOptions) {
+        let most = options.maxsamples.filter(|&most| most > 0).map_or(MOST_SAMPLES, limit);
+        self.limits = Limits {
+            fewest: options.minsamples.map_or(0, limit).min(most),
+            most,
+            shortest_s: Some(options.mindelay_s).filter(|&delay_s| delay_s > 0.0),
+            asymmetry: options.asymmetry.unwrap_or(0.0),
+        };
     }
 
     /// Forgets all samples.
     pub(crate) fn clear(&mut self, known: KnownFrequency) {
-        *self = Self::new(known, self.precision_s);
+        *self = Self { limits: self.limits, ..Self::new(known, self.precision_s) };
     }
 
     /// Takes a sample, and lets go of those that are no longer on one line with it. `in_force` is the
@@ -96,12 +131,12 @@ impl Series {
             return Added::Broke;
         }
         self.suspects.clear();
-        if self.samples.len() == MOST_SAMPLES {
-            self.samples.pop_front();
-        }
         self.samples.push_back(sample);
+        let surplus = self.samples.len().saturating_sub(self.limits.most);
+        self.samples.drain(..surplus);
         let (points, prior) = self.points(in_force);
-        self.samples.drain(..regress::straight_since(&points, &prior));
+        let spare = self.samples.len().saturating_sub(self.limits.fewest);
+        self.samples.drain(..regress::straight_since(&points, &prior).min(spare));
         self.fit(in_force);
         Added::Used
     }
@@ -162,7 +197,7 @@ impl Series {
             .iter()
             .map(|sample| Point {
                 x: seconds::of(sample.time.since(last.time)),
-                y: sample.offset_s,
+                y: sample.offset_s + self.limits.asymmetry * filter.excess_s(sample.delay_s),
                 deviation: filter.relative_deviation(sample.delay_s),
             })
             .collect();
@@ -171,7 +206,8 @@ impl Series {
     }
 
     fn filter(&self) -> DelayFilter {
-        DelayFilter::new(self.samples.iter().map(|sample| sample.delay_s), self.precision_s)
+        let delays_s = self.samples.iter().map(|sample| sample.delay_s);
+        DelayFilter::new(delays_s, self.limits.shortest_s, self.precision_s)
     }
 
     fn prior(&self, in_force: f64, age_s: f64, filter: &DelayFilter) -> Prior {

@@ -18,8 +18,16 @@ const USUAL_CORRECTION_TIME_RATIO: f64 = 3.0;
 /// The settings of an [`crate::engine::Engine`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineConfig {
-    /// `server` and `pool` lines, in order.
+    /// `server`, `pool` and `peer` lines, in order.
     pub sources: Vec<Source>,
+    /// Whether anybody is served, who may then follow us.
+    pub serves: bool,
+    /// Time between two looks at the addresses of names that are in use, seconds; 0: none.
+    pub refresh_s: u32,
+    /// Fewest samples kept of a source whose options don't say.
+    pub min_samples: u32,
+    /// Most samples kept of a source whose options don't say; 0: as many as fit.
+    pub max_samples: u32,
     /// When to step instead of slewing; `None`: never.
     pub makestep: Option<MakeStep>,
     /// Largest rate of slewing, seconds a second, above 0.
@@ -60,6 +68,10 @@ impl EngineConfig {
     pub fn from_config(config: &Config) -> Self {
         Self {
             sources: config.sources.iter().map(|line| line.value.clone()).collect(),
+            serves: config.port != 0 && !config.access.is_empty(),
+            refresh_s: config.refresh_s,
+            min_samples: config.minsamples,
+            max_samples: config.maxsamples,
             makestep: config.makestep,
             max_slew_rate: config.maxslewrate_ppm * 1e-6,
             selection: SelectionSettings::from_config(config),

@@ -228,11 +228,7 @@ mod tests {
             precision_log2: -25,
         };
         let address = SocketAddr::new(address.ip(), port);
-        let wanted = ServerAddresses {
-            addresses: vec![address],
-            sockets_each: threads,
-            port_is_shared: false,
-        };
+        let wanted = ServerAddresses { addresses: vec![address], sockets_each: threads };
         Served { shared, address, groups: open(&wanted).unwrap() }
     }
 

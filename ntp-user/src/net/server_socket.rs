@@ -1,10 +1,10 @@
 //! The sockets that requests come in on.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use super::socket::{bind, set, udp};
+use super::socket::{bind, set, tell_destination, udp};
 use super::timestamping::stamp_received;
 
 /// How server sockets are opened.
@@ -14,8 +14,6 @@ pub struct ServerAddresses {
     pub addresses: Vec<SocketAddr>,
     /// How many sockets share each address.
     pub sockets_each: usize,
-    /// Whether requests to sources leave from the same port.
-    pub port_is_shared: bool,
 }
 
 /// A server socket could not be opened.
@@ -57,19 +55,17 @@ pub fn open(wanted: &ServerAddresses) -> Result<Vec<Vec<OwnedFd>>, ServerSocketE
     let mut groups: Vec<Vec<OwnedFd>> = Vec::new();
     groups.resize_with(wanted.sockets_each, Vec::new);
     let among_threads = (wanted.sockets_each > 1).then_some(libc::SO_REUSEPORT);
-    let with_requests = wanted.port_is_shared.then_some(libc::SO_REUSEADDR);
-    let sharing: Vec<i32> = among_threads.into_iter().chain(with_requests).collect();
     for &address in &wanted.addresses {
         if wanted.sockets_each > 1 {
             // Sockets that share a port would share it with another daemon's, too. One that does not
             // tells whether there is any.
-            match open_one(address, &[]) {
+            match open_one(address, None) {
                 Err(error) if is_missing_family(&error, address) => continue,
                 probe => drop(probe.map_err(|error| ServerSocketError::new(address, error))?),
             }
         }
         for group in &mut groups {
-            match open_one(address, &sharing) {
+            match open_one(address, among_threads) {
                 Err(error) if is_missing_family(&error, address) => {
                     tracing::debug!(%address, %error, "Address family is not there");
                 }
@@ -82,18 +78,18 @@ pub fn open(wanted: &ServerAddresses) -> Result<Vec<Vec<OwnedFd>>, ServerSocketE
     Ok(groups)
 }
 
-/// Opens a socket whose port is shared as options of sockets say.
-fn open_one(address: SocketAddr, sharing: &[i32]) -> io::Result<OwnedFd> {
+/// Opens a socket whose port may be shared with others, as an option of sockets says.
+fn open_one(address: SocketAddr, sharing: Option<i32>) -> io::Result<OwnedFd> {
     let socket = udp(address)?;
-    for &option in sharing {
+    if let Some(option) = sharing {
         set(&socket, libc::SOL_SOCKET, option, 1)?;
     }
-    match address.ip() {
-        IpAddr::V4(_) => set(&socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
-        IpAddr::V6(_) => set(&socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
-    }
+    tell_destination(&socket, address.ip())?;
     stamp_received(&socket);
     bind(&socket, address)?;
+    // From now on sockets of ours that are connected to a source may have the same port. Whoever bound it before
+    // has been noticed.
+    set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
     Ok(socket)
 }
 
@@ -112,7 +108,7 @@ mod tests {
 
     fn wanted(port: u16, sockets_each: usize) -> ServerAddresses {
         let addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
-        ServerAddresses { addresses, sockets_each, port_is_shared: false }
+        ServerAddresses { addresses, sockets_each }
     }
 
     fn free_port() -> u16 {
@@ -145,7 +141,7 @@ mod tests {
     #[test]
     fn address_of_another_host_is_refused() {
         let addresses = vec![SocketAddr::from(([192, 0, 2, 1], free_port()))];
-        let wanted = ServerAddresses { addresses, sockets_each: 2, port_is_shared: false };
+        let wanted = ServerAddresses { addresses, sockets_each: 2 };
         let error = open(&wanted).unwrap_err().to_string();
         assert!(error.starts_with("cannot serve on 192.0.2.1:"), "{error}");
     }

@@ -1,7 +1,7 @@
 //! Makes UDP sockets: with plain libc calls and flags set one by one, which simulators know.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::address::{SocketName, family_of};
@@ -36,6 +36,17 @@ pub fn set(socket: &OwnedFd, level: i32, option: i32, value: i32) -> io::Result<
     let fd = socket.as_raw_fd();
     // SAFETY: `value` is as long as `LEN` says and lives during the call.
     check(unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), LEN) })
+}
+
+/// Has the kernel tell which address of ours each packet was sent to.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn tell_destination(socket: &OwnedFd, family: IpAddr) -> io::Result<()> {
+    match family {
+        IpAddr::V4(_) => set(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
+        IpAddr::V6(_) => set(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1),
+    }
 }
 
 /// Binds a socket to an address.

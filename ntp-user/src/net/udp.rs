@@ -1,6 +1,7 @@
 //! The transport of requests: every request leaves from a new socket with a port that nobody could guess,
 //! which hears from the source alone and is closed when the next request leaves. RFC 8633 section 3.3,
-//! RFC 9109.
+//! RFC 9109. What goes to a peer leaves from the served port, from a socket that is connected to the peer: the
+//! kernel hands it the peer's packets, and those of all others to who serves the port.
 //!
 //! Invariant: a source has one socket at most. What comes in is handed over through a channel of fixed length.
 
@@ -8,9 +9,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use ntp_common::wire::HEADER_LEN;
-use ntp_engine::seams::{Clock, RequestId, SourceId, Stamped, StampedBy, Transport};
+use ntp_engine::seams::{Clock, Port, RequestId, SourceId, Stamped, StampedBy, Transport};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -43,6 +44,19 @@ pub struct LocalEnd {
     pub port: u16,
     /// Address families of use.
     pub families: Families,
+    /// Where packets to peers leave from.
+    pub served: Served,
+}
+
+/// The addresses and the port that are served, from which packets go to peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// Over IPv4; unspecified: the kernel chooses.
+    pub v4: Ipv4Addr,
+    /// Over IPv6; unspecified: the kernel chooses.
+    pub v6: Ipv6Addr,
+    /// The port; 0: none is served, and a peer that wants to be asked is not heard.
+    pub port: u16,
 }
 
 /// What happened on the socket of a source.
@@ -54,6 +68,8 @@ pub enum Incoming {
         source: SourceId,
         /// Whom it came from.
         from: SocketAddr,
+        /// The address that it was sent to, if the kernel tells.
+        to: Option<IpAddr>,
         /// Its octets.
         octets: Vec<u8>,
         /// When it arrived.
@@ -83,23 +99,43 @@ pub struct UdpTransport {
 
 /// The task that waits for a source's socket; it ends with this value.
 #[derive(Debug)]
-struct Listener(JoinHandle<()>);
+struct Listener {
+    task: JoinHandle<()>,
+    /// The socket once more, and what it awaits, where packets go on leaving from it.
+    lasting: Option<(OwnedFd, Awaited)>,
+}
+
+/// The packet of which the kernel will still tell when it left.
+type Awaited = Arc<Mutex<Option<RequestId>>>;
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-/// What a task knows of the request whose answer it waits for.
+impl LocalEnd {
+    /// Where a packet leaves from.
+    fn end(&self, from: Port, to: IpAddr) -> SocketAddr {
+        let (v4, v6, port) = match from {
+            Port::New => (self.v4, self.v6, self.port),
+            Port::Served => (self.served.v4, self.served.v6, self.served.port),
+        };
+        let ip = match to {
+            IpAddr::V4(_) => IpAddr::V4(v4),
+            IpAddr::V6(_) => IpAddr::V6(v6),
+        };
+        SocketAddr::new(ip, port)
+    }
+}
+
+/// What a task knows of the source whose packets it waits for.
 struct Wait {
     source: SourceId,
-    request: RequestId,
     to: SocketAddr,
     time: TimeBase,
     incoming: mpsc::Sender<Incoming>,
-    /// Whether the kernel will still tell when the request left.
-    awaits_stamp: bool,
+    awaited: Awaited,
 }
 
 impl UdpTransport {
@@ -112,26 +148,93 @@ impl UdpTransport {
 
     /// A socket for one request. It is not connected: an error that comes back would unhinge the event
     /// loop's watch of it, and tells nothing that silence does not.
-    fn open(&self, to: SocketAddr) -> io::Result<OwnedFd> {
+    fn open(&self, from: Port, to: SocketAddr) -> io::Result<OwnedFd> {
         if !self.local.families.include(to.ip()) {
             return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
         }
         let socket = socket::udp(to)?;
-        let local = match to.ip() {
-            IpAddr::V4(_) => IpAddr::V4(self.local.v4),
-            IpAddr::V6(_) => IpAddr::V6(self.local.v6),
-        };
-        if self.local.port != 0 {
+        socket::tell_destination(&socket, to.ip())?;
+        let local = self.local.end(from, to.ip());
+        if local.port() != 0 {
             socket::set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
         }
-        if self.local.port != 0 || !local.is_unspecified() {
-            socket::bind(&socket, SocketAddr::new(local, self.local.port))?;
+        if local.port() != 0 || !local.ip().is_unspecified() {
+            socket::bind(&socket, local)?;
         }
-        if self.local.port != 0 {
-            // All sources share the port: only a connected socket hears from its own source alone.
+        if local.port() != 0 || from == Port::Served {
+            // The port is shared: only a connected socket hears from its own source alone.
             socket::connect(&socket, to)?;
         }
         Ok(socket)
+    }
+
+    /// Sends from a socket, and gives when the packet left, and whether the kernel will still tell.
+    fn send_from(
+        &mut self,
+        socket: &OwnedFd,
+        packet: &[u8],
+        to: Option<SocketAddr>,
+        stamps: bool,
+    ) -> io::Result<(Stamped, bool)> {
+        let read = Stamped { at: self.time.now(), by: StampedBy::Daemon };
+        socket::send(socket.as_fd(), packet, to)?;
+        let stamp = if stamps { just_sent_at(socket.as_fd()) } else { None };
+        let is_late = stamps && stamp.is_none();
+        self.late_stamps = if is_late { self.late_stamps + 1 } else { 0 };
+        Ok((stamp.map_or(read, |stamp| self.stamped(stamp)), is_late))
+    }
+
+    /// Asks for timestamps of what leaves, unless they keep coming late.
+    fn stamp(&self, socket: &OwnedFd) -> bool {
+        if self.late_stamps < MAX_LATE_STAMPS {
+            stamp_both(socket)
+        } else {
+            stamp_received(socket);
+            false
+        }
+    }
+
+    /// Sends to a peer, from the socket that it has, or gets.
+    fn send_to_peer(
+        &mut self,
+        source: SourceId,
+        request: RequestId,
+        to: SocketAddr,
+        packet: &[u8],
+    ) -> io::Result<Stamped> {
+        let lasting = self.listeners.get(&source).and_then(|listener| listener.lasting.as_ref());
+        let (socket, awaited) = match lasting {
+            Some((socket, awaited)) => (socket.try_clone()?, Arc::clone(awaited)),
+            None => (self.open(Port::Served, to)?, Awaited::default()),
+        };
+        let is_new = lasting.is_none();
+        let stamps = if is_new { self.stamp(&socket) } else { self.late_stamps < MAX_LATE_STAMPS };
+        if stamps && !is_new {
+            // What is still told of an earlier packet must not be taken for this one's.
+            while sent_at(socket.as_fd())?.is_some() {}
+        }
+        let (left, is_late) = self.send_from(&socket, packet, None, stamps)?;
+        *awaited.lock().unwrap_or_else(PoisonError::into_inner) = is_late.then_some(request);
+        if is_new {
+            let lasting = Some((socket.try_clone()?, Arc::clone(&awaited)));
+            self.listen(source, to, socket, awaited, lasting)?;
+        }
+        Ok(left)
+    }
+
+    fn listen(
+        &mut self,
+        source: SourceId,
+        to: SocketAddr,
+        socket: OwnedFd,
+        awaited: Awaited,
+        lasting: Option<(OwnedFd, Awaited)>,
+    ) -> io::Result<()> {
+        let (time, incoming) = (self.time.clone(), self.incoming.clone());
+        let wait = Wait { source, to, time, incoming, awaited };
+        let task = tokio::spawn(wait.listen(Watched::new(socket)?));
+        self.listeners.insert(source, Listener { task, lasting });
+        Ok(())
     }
 
     fn stamped(&self, stamp: UnixTime) -> Stamped {
@@ -144,28 +247,21 @@ impl Transport for UdpTransport {
         &mut self,
         source: SourceId,
         request: RequestId,
-        to: SocketAddr,
-        packet: &[u8; HEADER_LEN],
+        (from, to): (Port, SocketAddr),
+        packet: &[u8],
         _clock: &dyn Clock,
     ) -> io::Result<Stamped> {
+        if from == Port::Served {
+            return self.send_to_peer(source, request, to, packet);
+        }
         self.close(source);
-        let socket = self.open(to)?;
-        let stamps = if self.late_stamps < MAX_LATE_STAMPS {
-            stamp_both(&socket)
-        } else {
-            stamp_received(&socket);
-            false
-        };
-        let read = Stamped { at: self.time.now(), by: StampedBy::Daemon };
-        socket::send(socket.as_fd(), packet, (self.local.port == 0).then_some(to))?;
-        let stamp = if stamps { just_sent_at(socket.as_fd()) } else { None };
-        let awaits_stamp = stamps && stamp.is_none();
-        self.late_stamps = if awaits_stamp { self.late_stamps + 1 } else { 0 };
-        let (time, incoming) = (self.time.clone(), self.incoming.clone());
-        let wait = Wait { source, request, to, time, incoming, awaits_stamp };
-        let listening = wait.listen(Watched::new(socket)?);
-        self.listeners.insert(source, Listener(tokio::spawn(listening)));
-        Ok(stamp.map_or(read, |stamp| self.stamped(stamp)))
+        let socket = self.open(from, to)?;
+        let stamps = self.stamp(&socket);
+        let unconnected = (self.local.port == 0).then_some(to);
+        let (left, is_late) = self.send_from(&socket, packet, unconnected, stamps)?;
+        let awaited = Arc::new(Mutex::new(is_late.then_some(request)));
+        self.listen(source, to, socket, awaited, None)?;
+        Ok(left)
     }
 
     fn close(&mut self, source: SourceId) {
@@ -207,12 +303,8 @@ impl Wait {
     ) -> io::Result<Incoming> {
         loop {
             socket.readable().await?;
-            if self.awaits_stamp
-                && let Some(stamp) = sent_at(socket.get()?.as_fd())?
-            {
-                self.awaits_stamp = false;
-                let at = Stamped { at: self.time.when(stamp), by: StampedBy::Kernel };
-                return Ok(Incoming::Sent { source: self.source, request: self.request, at });
+            if let Some(incoming) = self.late_stamp(socket.get()?)? {
+                return Ok(incoming);
             }
             inbox.receive(socket.get()?.as_fd())?;
             let now = self.time.now();
@@ -222,9 +314,20 @@ impl Wait {
                     None => Stamped { at: now, by: StampedBy::Daemon },
                 };
                 let (source, from, octets) = (self.source, packet.from, packet.octets.to_vec());
-                return Ok(Incoming::Packet { source, from, octets, at });
+                let to = packet.received.to.map(|to| to.address);
+                return Ok(Incoming::Packet { source, from, to, octets, at });
             }
         }
+    }
+
+    /// The late timestamp of a packet that left.
+    fn late_stamp(&self, socket: &OwnedFd) -> io::Result<Option<Incoming>> {
+        let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(request) = *awaited else { return Ok(None) };
+        let Some(stamp) = sent_at(socket.as_fd())? else { return Ok(None) };
+        *awaited = None;
+        let at = Stamped { at: self.time.when(stamp), by: StampedBy::Kernel };
+        Ok(Some(Incoming::Sent { source: self.source, request, at }))
     }
 
     /// Whether a packet may be an answer: anybody can send to the port that a request left from.
@@ -241,6 +344,7 @@ mod tests {
     use crate::clock::DaemonClock;
     use crate::clock::follow::FollowClock;
     use crate::net::server_socket::{ServerAddresses, open};
+    use ntp_common::wire::HEADER_LEN;
     use std::net::UdpSocket;
     use std::time::Duration;
 
@@ -249,6 +353,7 @@ mod tests {
         v6: Ipv6Addr::UNSPECIFIED,
         port: 0,
         families: Families::Both,
+        served: Served { v4: Ipv4Addr::UNSPECIFIED, v6: Ipv6Addr::UNSPECIFIED, port: 0 },
     };
 
     fn run(test: impl Future<Output = ()>) {
@@ -285,8 +390,9 @@ mod tests {
             let server = server();
             let to = server.local_addr().unwrap();
             let before = clock.now().time;
-            let sent =
-                transport.send(SourceId(1), RequestId(1), to, &[7; HEADER_LEN], &clock).unwrap();
+            let sent = transport
+                .send(SourceId(1), RequestId(1), (Port::New, to), &[7; HEADER_LEN], &clock)
+                .unwrap();
             let mut buffer = [0; 100];
             let (len, client) = server.recv_from(&mut buffer).unwrap();
             assert_eq!(buffer[..len], [7; HEADER_LEN]);
@@ -311,7 +417,9 @@ mod tests {
             let mut clients = Vec::new();
             for request in 1..=2 {
                 let packet = [u8::try_from(request).unwrap(); HEADER_LEN];
-                transport.send(SourceId(1), RequestId(request), to, &packet, &clock).unwrap();
+                transport
+                    .send(SourceId(1), RequestId(request), (Port::New, to), &packet, &clock)
+                    .unwrap();
                 clients.push(server.recv_from(&mut [0; 100]).unwrap().1);
             }
             assert_ne!(clients[0], clients[1]);
@@ -330,7 +438,9 @@ mod tests {
             let (mut transport, mut incoming) = UdpTransport::new(ANYWHERE, clock.time_base());
             let (server, stranger) = (server(), server());
             let to = server.local_addr().unwrap();
-            transport.send(SourceId(1), RequestId(1), to, &[7; HEADER_LEN], &clock).unwrap();
+            transport
+                .send(SourceId(1), RequestId(1), (Port::New, to), &[7; HEADER_LEN], &clock)
+                .unwrap();
             let client = server.recv_from(&mut [0; 100]).unwrap().1;
             stranger.send_to(&[6; HEADER_LEN], client).unwrap();
             server.send_to(&[8; MAX_REPLY_LEN + 4], client).unwrap();
@@ -350,7 +460,9 @@ mod tests {
             for (number, server) in (1..).zip(&servers) {
                 let to = server.local_addr().unwrap();
                 let packet = [7; HEADER_LEN];
-                transport.send(SourceId(number), RequestId(1), to, &packet, &clock).unwrap();
+                transport
+                    .send(SourceId(number), RequestId(1), (Port::New, to), &packet, &clock)
+                    .unwrap();
             }
             for (number, server) in (1..).zip(&servers) {
                 let client = server.recv_from(&mut [0; 100]).unwrap().1;
@@ -371,7 +483,13 @@ mod tests {
             let local = LocalEnd { families: Families::V6, ..ANYWHERE };
             let (mut transport, _incoming) = UdpTransport::new(local, clock.time_base());
             let to = server().local_addr().unwrap();
-            let sent = transport.send(SourceId(1), RequestId(1), to, &[7; HEADER_LEN], &clock);
+            let sent = transport.send(
+                SourceId(1),
+                RequestId(1),
+                (Port::New, to),
+                &[7; HEADER_LEN],
+                &clock,
+            );
             assert_eq!(sent.unwrap_err().raw_os_error(), Some(libc::EAFNOSUPPORT));
         });
     }
@@ -383,7 +501,6 @@ mod tests {
             let wanted = ServerAddresses {
                 addresses: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))],
                 sockets_each: 2,
-                port_is_shared: true,
             };
             let _serving = open(&wanted).unwrap();
             let clock = DaemonClock::Follow(FollowClock::start());
@@ -391,7 +508,9 @@ mod tests {
             let (mut transport, mut incoming) = UdpTransport::new(local, clock.time_base());
             let server = server();
             let to = server.local_addr().unwrap();
-            transport.send(SourceId(1), RequestId(1), to, &[7; HEADER_LEN], &clock).unwrap();
+            transport
+                .send(SourceId(1), RequestId(1), (Port::New, to), &[7; HEADER_LEN], &clock)
+                .unwrap();
             let client = server.recv_from(&mut [0; 100]).unwrap().1;
             assert_eq!(client.port(), port);
             server.send_to(&[9; HEADER_LEN], client).unwrap();

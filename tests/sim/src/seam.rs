@@ -9,12 +9,13 @@ use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::NtpDuration;
 use ntp_common::wire::HEADER_LEN;
 use ntp_engine::seams::{
-    Clock, ClockError, ClockStatus, DriftStore, Now, RefMap, RequestId, Resolver, SourceId,
+    Clock, ClockError, ClockStatus, DriftStore, Now, Port, RefMap, RequestId, Resolver, SourceId,
     Stamped, StampedBy, Transport,
 };
 
-use crate::units::seconds;
-use crate::world::{Flying, Machine};
+use crate::server::Server;
+use crate::units::{duration, seconds};
+use crate::world::{Flying, Machine, Outgoing};
 
 /// One handle on the machine for each seam.
 #[derive(Clone, Debug)]
@@ -58,14 +59,18 @@ impl Transport for Seam {
         &mut self,
         source: SourceId,
         _request: RequestId,
-        to: SocketAddr,
-        packet: &[u8; HEADER_LEN],
+        (_, to): (Port, SocketAddr),
+        packet: &[u8],
         clock: &dyn Clock,
     ) -> std::io::Result<Stamped> {
-        let at = clock.now().time;
+        let is_server = |server: &Server| server.address == to;
+        let to_server = self.0.borrow().servers.iter().any(is_server);
+        let late_s = if to_server { 0.0 } else { self.0.borrow().late_s };
+        let at = clock.now().time + duration(late_s);
+        let packet = packet.first_chunk::<HEADER_LEN>().expect("a header");
         let machine = &mut *self.0.borrow_mut();
         machine.packets += 1;
-        if let Some(server) = machine.servers.iter().find(|server| server.address == to) {
+        if let Some(server) = machine.servers.iter_mut().find(|server| is_server(server)) {
             let (reply, arrivals_s) =
                 server.answer(packet, &machine.clock, &mut machine.network_chance);
             let now_s = machine.clock.now_s();
@@ -73,8 +78,12 @@ impl Transport for Seam {
                 arrives_s: now_s + after_s,
                 source,
                 from: to,
+                to: None,
                 packet: reply,
             }));
+        } else {
+            let at_s = machine.clock.now_s() + late_s;
+            machine.outbox.push(Outgoing { at_s, to, octets: *packet });
         }
         Ok(Stamped { at, by: StampedBy::Kernel })
     }

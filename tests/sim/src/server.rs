@@ -8,6 +8,7 @@ use ntp_common::wire::{HEADER_LEN, Header, LeapIndicator, Mode, ReferenceId};
 use crate::chance::Chance;
 use crate::clock::KernelClock;
 use crate::delay::Delay;
+use crate::interleave::Memory;
 use crate::units::duration;
 
 /// A server and the path to it.
@@ -35,6 +36,12 @@ pub struct Server {
     pub silent: bool,
     /// When nothing comes through either.
     pub outage: Option<Outage>,
+    /// How long after its transmit timestamp a reply really leaves, seconds.
+    pub late_s: f64,
+    /// Whether it has interleaved mode.
+    pub interleaves: bool,
+    /// Its replies, for interleaved mode.
+    pub memory: Memory,
 }
 
 /// A part of every period.
@@ -71,12 +78,15 @@ impl Server {
             kiss: None,
             silent: false,
             outage: None,
+            late_s: 0.0,
+            interleaves: false,
+            memory: Memory::default(),
         }
     }
 
     /// The reply to a request that leaves now, and the seconds until each copy of it arrives.
     pub fn answer(
-        &self,
+        &mut self,
         request: &[u8; HEADER_LEN],
         clock: &KernelClock,
         chance: &mut Chance,
@@ -89,14 +99,18 @@ impl Server {
         let out = self.outage.is_some_and(|outage| outage.holds_at(clock.now_s()));
         let mut arrivals_s = Vec::new();
         if !(lost || out || self.silent) {
-            arrivals_s.push(there_s + back_s);
+            arrivals_s.push(there_s + self.late_s + back_s);
             if duplicated {
-                arrivals_s.push(there_s + again_s);
+                arrivals_s.push(there_s + self.late_s + again_s);
             }
         }
         let time = clock.true_time(there_s) + duration(self.ahead_s);
         let leap = if clock.has_leapt(there_s) { LeapIndicator::Normal } else { self.leap };
-        (self.reply(request, time, leap).write(), arrivals_s)
+        let mut reply = self.reply(request, time, leap);
+        if self.interleaves && !self.silent {
+            self.memory.apply(&Header::read(request), &mut reply, time + duration(self.late_s));
+        }
+        (reply.write(), arrivals_s)
     }
 
     fn reply(&self, request: &[u8; HEADER_LEN], time: NtpTimestamp, leap: LeapIndicator) -> Header {

@@ -34,7 +34,20 @@ pub(crate) struct Flying {
     pub(crate) arrives_s: f64,
     pub(crate) source: SourceId,
     pub(crate) from: SocketAddr,
+    /// The address that it is sent to, as far as that matters.
+    pub(crate) to: Option<IpAddr>,
     pub(crate) packet: [u8; HEADER_LEN],
+}
+
+/// A packet that has left.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// When it left, seconds of true time.
+    pub at_s: f64,
+    /// Where to.
+    pub to: SocketAddr,
+    /// The packet.
+    pub octets: [u8; HEADER_LEN],
 }
 
 /// Everything but the driver.
@@ -59,6 +72,10 @@ pub struct Machine {
     pub drift: Option<(f64, f64)>,
     /// Names that were asked for and not answered.
     pub asked_names: Vec<String>,
+    /// How long after the daemon has made a packet to a peer it really leaves, seconds.
+    pub late_s: f64,
+    /// Packets to addresses at which there is no server.
+    pub outbox: Vec<Outgoing>,
     pub(crate) flying: Vec<Flying>,
     pub(crate) network_chance: Chance,
     next_second: f64,
@@ -162,6 +179,8 @@ impl World {
             status: None,
             drift: None,
             asked_names: Vec::new(),
+            late_s: 0.0,
+            outbox: Vec::new(),
             flying: Vec::new(),
             network_chance: Chance::new(seed, 2),
             next_second: 0.0,
@@ -219,6 +238,24 @@ impl World {
     /// What the daemon answers.
     pub fn operate(&mut self, operation: &Operation) -> Result<(), OperationError> {
         self.driver.operate(operation)
+    }
+
+    /// Lets a packet arrive, `delay_s` seconds from now, from an address that a source has; without one it is lost.
+    pub fn hear(
+        &mut self,
+        (from, to): (SocketAddr, IpAddr),
+        packet: [u8; HEADER_LEN],
+        delay_s: f64,
+    ) {
+        let sources = self.driver.engine().sources(self.driver.now());
+        // Before the first packet there is no socket.
+        let is_meant = |s: &&SourceReport| s.address == Some(from.ip()) && s.sent > 0;
+        let Some(source) = sources.iter().find(is_meant).and_then(|source| source.id) else {
+            return;
+        };
+        let mut machine = self.machine.borrow_mut();
+        let arrives_s = machine.clock.now_s() + delay_s;
+        machine.flying.push(Flying { arrives_s, source, from, to: Some(to), packet });
     }
 
     /// The report of a source, by its place in the configuration.
@@ -288,10 +325,10 @@ impl World {
 
     fn deliver(&mut self, index: usize) {
         let mut machine = self.machine.borrow_mut();
-        let Flying { source, from, packet, .. } = machine.flying.swap_remove(index);
+        let Flying { source, from, to, packet, .. } = machine.flying.swap_remove(index);
         let at = Stamped { at: machine.clock.read().time, by: StampedBy::Kernel };
         drop(machine);
-        self.driver.on_packet(source, from, &packet, at);
+        self.driver.on_packet(source, (from, to), &packet, at);
     }
 }
 

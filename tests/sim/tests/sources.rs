@@ -7,6 +7,7 @@ use ntp_engine::operation::{Activity, Change, Operation, OperationError, Selecto
 use ntp_engine::settings::EngineConfig;
 use ntp_sim::clock::Oscillator;
 use ntp_sim::delay::Delay;
+use ntp_sim::pair::Pair;
 use ntp_sim::scenario::{address, server};
 use ntp_sim::server::Server;
 use ntp_sim::world::World;
@@ -126,4 +127,177 @@ fn refresh_replaces_servers_that_the_name_does_not_give_any_more() {
     let mut addresses: Vec<_> = (0..2).map(|index| world.source(index).address.unwrap()).collect();
     addresses.sort();
     assert_eq!(addresses, [ip(2), ip(4)]);
+}
+
+/// The largest error of the clock in the last half of `length_s` seconds.
+fn settled_error_s(world: &mut World, length_s: f64) -> f64 {
+    world.run(length_s / 2.0);
+    world.run(length_s / 2.0).iter().map(|moment| moment.clock_s.abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn rate_kiss_slows_polling_down_and_ends_the_burst() {
+    let mut world = world(&lines(1, "iburst minpoll 4 maxpoll 4"), servers(1), 1);
+    world.machine_mut().servers[0].kiss = Some(*b"RATE");
+    world.run(1.0);
+    assert_eq!((world.source(0).sent, world.source(0).poll_log2), (1, 5));
+    world.run(600.0);
+    let slowed = world.source(0);
+    assert!(slowed.poll_log2 >= 8 && slowed.sent <= 6, "{slowed:?}");
+    assert_eq!(slowed.accepted, 0);
+}
+
+#[test]
+fn deny_and_restrict_kisses_end_polling_until_the_source_is_put_online_again() {
+    for code in [*b"DENY", *b"RSTR"] {
+        let mut world = world(&lines(1, "iburst"), servers(1), 1);
+        world.run(100.0);
+        world.machine_mut().servers[0].kiss = Some(code);
+        world.run(4000.0);
+        let sent = world.source(0).sent;
+        world.run(8000.0);
+        assert_eq!(world.source(0).sent, sent, "asked on after a refusal");
+        world.machine_mut().servers[0].kiss = None;
+        world.operate(&Operation::Online(Selector::All)).unwrap();
+        world.run(100.0);
+        assert!(world.source(0).sent > sent);
+    }
+}
+
+#[test]
+fn reachability_register_shows_the_last_eight_polls() {
+    let mut world = world(&lines(1, "minpoll 4 maxpoll 4"), servers(1), 1);
+    world.run(16.5 * 10.0);
+    assert_eq!(world.source(0).reach, 0o377);
+    world.machine_mut().servers[0].silent = true;
+    world.run(16.0 * 3.0);
+    assert_eq!(world.source(0).reach, 0o370);
+    world.run(16.0 * 6.0);
+    assert_eq!(world.source(0).reach, 0);
+    let before = world.source(0).sent;
+    world.run(1600.0);
+    assert!(world.source(0).sent - before <= 100, "no backing off beyond maxpoll either");
+    world.machine_mut().servers[0].silent = false;
+    world.run(17.0);
+    assert_eq!(world.source(0).reach, 1);
+}
+
+#[test]
+fn unreachable_source_is_asked_less_and_less_often() {
+    let mut world = world(&lines(1, ""), servers(1), 1);
+    world.machine_mut().servers[0].silent = true;
+    world.run(4000.0);
+    assert_eq!(world.source(0).poll_log2, 10);
+}
+
+#[test]
+fn members_of_a_pool_that_do_not_answer_or_are_wrong_are_replaced() {
+    let mut all = servers(6);
+    all[0].silent = true;
+    all[1].ahead_s = 0.5;
+    let mut world = world("pool ntp.example iburst maxsources 4\nmakestep 1 3\n", all, 1);
+    let addresses: Vec<IpAddr> = (1..=6).map(ip).collect();
+    world.resolve("ntp.example", &addresses);
+    for _ in 0..400 {
+        world.run(50.0);
+        if !world.machine().asked_names.is_empty() {
+            world.resolve("ntp.example", &addresses);
+        }
+    }
+    let mut used: Vec<IpAddr> = (0..4).filter_map(|index| world.source(index).address).collect();
+    used.sort();
+    assert_eq!(used, [ip(3), ip(4), ip(5), ip(6)], "{}", world.states());
+}
+
+#[test]
+fn interleaved_mode_is_not_spoilt_by_servers_that_stamp_their_replies_too_early() {
+    for seed in 1..=5 {
+        let error_s = |options: &str, interleaves| {
+            let mut servers = servers(1);
+            servers[0].late_s = 1e-3;
+            servers[0].interleaves = interleaves;
+            let text = lines(1, &format!("iburst minpoll 4 maxpoll 4 {options}"));
+            settled_error_s(&mut world(&text, servers, seed), 4000.0)
+        };
+        let (basic, interleaved) = (error_s("", true), error_s("xleave", true));
+        assert!((4e-4..7e-4).contains(&basic), "{seed}: {basic}");
+        assert!(interleaved < 1e-4, "{seed}: {interleaved}");
+        let unsupported = error_s("xleave", false);
+        assert!((4e-4..7e-4).contains(&unsupported), "{seed}: {unsupported}");
+    }
+}
+
+#[test]
+fn interleaved_mode_goes_on_after_losses() {
+    for seed in 1..=5 {
+        let mut servers = servers(1);
+        servers[0].late_s = 1e-3;
+        servers[0].interleaves = true;
+        servers[0].loss = 0.3;
+        let mut world = world(&lines(1, "iburst minpoll 4 maxpoll 4 xleave"), servers, seed);
+        let error_s = settled_error_s(&mut world, 4000.0);
+        assert!(error_s < 3e-4, "{seed}: {error_s}");
+        let source = world.source(0);
+        assert!(source.accepted * 5 > source.sent * 2, "{source:?}");
+    }
+}
+
+/// Two machines, of which the first follows a server and both each other.
+fn pair(options: &str, late_s: f64, seed: u64) -> Pair {
+    let (one, two) = (address(11), address(12));
+    let server = format!("server {} minpoll 4 maxpoll 4\nallow\n", ip(1));
+    let first = format!("{server}peer {} {options}\n", two.ip());
+    let second = format!("allow\npeer {} {options}\n", one.ip());
+    let mut worlds = [world(&first, servers(1), seed), world(&second, Vec::new(), seed + 100)];
+    for world in &mut worlds {
+        world.machine_mut().late_s = late_s;
+    }
+    Pair::new(worlds, [one, two], Delay::queued(0.02, 1e-4), seed)
+}
+
+#[test]
+fn peer_keeps_time_by_the_other_and_basic_mode_costs_what_timestamps_are_early() {
+    let error_s = |options: &str, late_s| {
+        let mut pair = pair(&format!("minpoll 4 maxpoll 4 {options}"), late_s, 1);
+        pair.run(2000.0);
+        let [_, error_s] = pair.run(1000.0);
+        let report = pair.worlds[1].source(0);
+        assert_eq!((report.state.symbol(), report.reach), ('*', 0o377), "{options}: {report:?}");
+        error_s
+    };
+    let exact = error_s("", 0.0);
+    assert!(exact < 3e-4, "{exact}");
+    let (basic, interleaved) = (error_s("", 2e-3), error_s("xleave", 2e-3));
+    assert!(basic > 8e-4, "{basic}");
+    assert!(interleaved < 3e-4, "{interleaved}");
+}
+
+#[test]
+fn packets_of_a_peer_that_are_repeated_change_nothing() {
+    let mut pair = pair("minpoll 4 maxpoll 4", 0.0, 1);
+    pair.run(1000.0);
+    for round in 0..60 {
+        pair.run(7.3);
+        let before = pair.worlds[1].source(0);
+        pair.repeat(0);
+        pair.worlds.iter_mut().for_each(|world| drop(world.run(0.001)));
+        let after = pair.worlds[1].source(0);
+        assert_eq!(after.accepted, before.accepted, "{round}");
+        assert_eq!(after.rejected, before.rejected + 1, "{round}");
+    }
+    let [_, error_s] = pair.run(500.0);
+    assert!(error_s < 5e-4, "{error_s}");
+}
+
+#[test]
+fn peers_that_lose_their_server_do_not_follow_each_other_in_turns() {
+    let mut pair = pair("minpoll 4 maxpoll 4", 0.0, 1);
+    pair.run(1000.0);
+    assert_eq!(pair.worlds[1].states(), "*");
+    pair.worlds[0].machine_mut().servers[0].silent = true;
+    pair.run(1000.0);
+    let peer = pair.worlds[0].source(1);
+    assert!(peer.reach != 0, "the peer is heard");
+    assert_eq!(peer.accepted, 0, "a peer that follows us was measured");
+    assert_eq!(pair.worlds[0].states(), "*?");
 }

@@ -48,6 +48,16 @@ pub(super) fn observation(
     let half_s = f64::midpoint(delay_s - least_s, excess_s).max(excess_s / 2.0).min(delay_s / 2.0);
     // A spike may be in either direction: what is usual says nothing of it.
     let usual = 2.0 * half_s < MOST_SCALES * path.scale_s();
+    if let Some(asymmetry) = path.asymmetry() {
+        // What waited in the direction that is known is no error any more.
+        let left_s = (half_s * (1.0 - 2.0 * asymmetry.abs())).max(excess_s / 2.0);
+        return Observation {
+            offset_s: record.offset_s + asymmetry * (delay_s - least_s).max(0.0),
+            half_width_s: left_s + precision_s,
+            softness_s: SOFTNESS * unit_s + precision_s,
+            ..vague
+        };
+    }
     Observation {
         half_width_s: half_s + precision_s,
         softness_s: SOFTNESS * unit_s + precision_s,
@@ -59,6 +69,7 @@ pub(super) fn observation(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bank::KnownPath;
     use crate::seams::SourceId;
 
     const PRECISION_S: f64 = 1e-8;
@@ -88,6 +99,17 @@ mod tests {
         for known in [0, 3] {
             let seen = observation(&record(2e-3), Some(&path(known)), None, PRECISION_S);
             assert!((seen.half_width_s - 1e-3).abs() < 1e-7, "{known}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn known_asymmetry_corrects_the_offset_by_what_waited() {
+        let mut path = path(200);
+        for (asymmetry, offset_s) in [(0.5, 0.5002), (-0.5, 0.4998), (0.0, 0.5)] {
+            path.know(KnownPath { asymmetry: Some(asymmetry), shortest_s: None });
+            let seen = observation(&record(1.4e-3), Some(&path), None, PRECISION_S);
+            assert!((seen.offset_s - offset_s).abs() < 1e-9, "{asymmetry}: {seen:?}");
+            assert_eq!(seen.half_width_s < 1e-5, asymmetry != 0.0, "{asymmetry}: {seen:?}");
         }
     }
 

@@ -25,6 +25,7 @@ use crate::seconds;
 use likelihood::observation;
 use mixture::{Mixture, Outcome};
 use model::{BIASES, Observation};
+pub(crate) use path::KnownPath;
 use path::Path;
 use raw::RawClock;
 use window::{Record, Window};
@@ -50,6 +51,7 @@ pub(crate) struct Bank {
     known: KnownFrequency,
     precision_s: f64,
     paths: BTreeMap<SourceId, Path>,
+    known_paths: BTreeMap<SourceId, KnownPath>,
     /// The last sample of each source, as long as it has not been used.
     pending: BTreeMap<SourceId, Record>,
     /// The source whose bias each state of the models is.
@@ -78,6 +80,7 @@ impl Bank {
             known,
             precision_s,
             paths: BTreeMap::new(),
+            known_paths: BTreeMap::new(),
             pending: BTreeMap::new(),
             biases: [None; BIASES],
             window: None,
@@ -99,6 +102,7 @@ impl Bank {
     /// Forgets a source.
     pub(crate) fn forget(&mut self, source: SourceId) {
         self.paths.remove(&source);
+        self.known_paths.remove(&source);
         self.pending.remove(&source);
         self.free_biases(source);
     }
@@ -122,10 +126,20 @@ impl Bank {
         }
     }
 
+    /// Takes note of what is known of the path to a source beforehand.
+    pub(crate) fn know(&mut self, source: SourceId, known: KnownPath) {
+        if known == KnownPath::default() {
+            self.known_paths.remove(&source);
+        } else {
+            self.known_paths.insert(source, known);
+        }
+    }
+
     /// Takes note of a sample. `broke` says that it can't be reconciled with those before.
     pub(crate) fn measured(&mut self, source: SourceId, sample: &Sample, broke: bool) {
         let at_s = self.raw.position_s(sample.time);
         let path = self.paths.entry(source).or_insert_with(|| Path::new(self.precision_s));
+        path.know(self.known_paths.get(&source).copied().unwrap_or_default());
         path.add(sample.delay_s, at_s);
         let record = Record {
             source,

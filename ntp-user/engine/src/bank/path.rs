@@ -17,10 +17,21 @@ const SHIFT_DELAYS: usize = 6;
 const SHIFT_SPAN_S: f64 = 1200.0;
 const SHIFT_KNOWN: usize = 12;
 
+/// What is known of a path beforehand.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct KnownPath {
+    /// The shortest delay, seconds.
+    pub(crate) shortest_s: Option<f64>,
+    /// What of a delay above the shortest is added to the offset: -0.5 when only requests wait, 0.5 when only
+    /// replies do.
+    pub(crate) asymmetry: Option<f64>,
+}
+
 /// A path.
 #[derive(Clone, Debug)]
 pub(super) struct Path {
     precision_s: f64,
+    known: KnownPath,
     /// When, on the raw clock, and how long.
     delays: VecDeque<(f64, f64)>,
     least_s: f64,
@@ -42,6 +53,7 @@ impl Path {
     pub(super) fn new(precision_s: f64) -> Self {
         Self {
             precision_s,
+            known: KnownPath::default(),
             delays: VecDeque::new(),
             least_s: 0.0,
             scale_s: 0.0,
@@ -64,7 +76,7 @@ impl Path {
         self.drop_before_shift();
         let mut sorted: Vec<f64> = self.delays.iter().map(|&(_, delay_s)| delay_s).collect();
         sorted.sort_by(f64::total_cmp);
-        self.least_s = sorted.first().copied().unwrap_or(delay_s);
+        self.least_s = self.known.shortest_s.or(sorted.first().copied()).unwrap_or(delay_s);
         let scale_s = if sorted.len() < FEWEST_DELAYS {
             delay_s / 2.0
         } else {
@@ -87,6 +99,16 @@ impl Path {
             self.delays.drain(..known - new);
             self.shifted_at_s = since_s;
         }
+    }
+
+    /// Takes note of what is known beforehand.
+    pub(super) fn know(&mut self, known: KnownPath) {
+        self.known = known;
+    }
+
+    /// The asymmetry that is known beforehand.
+    pub(super) fn asymmetry(&self) -> Option<f64> {
+        self.known.asymmetry
     }
 
     /// Forgets what samples said of the directions.
@@ -134,7 +156,7 @@ impl Path {
 
     /// The asymmetry, if there is any: exponent of the density of errors, 1/s, and its scale, seconds.
     pub(super) fn tilt(&self) -> Option<(f64, f64)> {
-        let enough = self.delays.len() >= FEWEST_DELAYS;
+        let enough = self.delays.len() >= FEWEST_DELAYS && self.known.asymmetry.is_none();
         self.tilt
             .means(self.scale_s)
             .filter(|_| enough)

@@ -30,8 +30,7 @@ const IPV6: u32 = 0x4000;
 pub(super) fn read(from: &mut octets::Reader<'_>) -> Result<Source, Status> {
     let kind = match from.u32() {
         1 => SourceKind::Server,
-        // A peer is not built in.
-        2 => return Err(Status::Failed),
+        2 => SourceKind::Peer,
         3 => SourceKind::Pool,
         _ => return Err(Status::Invalid),
     };

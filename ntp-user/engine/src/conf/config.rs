@@ -17,7 +17,7 @@ use super::values::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     // Sources and their selection.
-    /// `server` and `pool` lines, in order.
+    /// `server`, `pool` and `peer` lines, in order.
     pub sources: Vec<Located<Source>>,
     /// `sourcedir`: the directories of each line, whose `*.sources` files were read into `sources`.
     pub sourcedir: Vec<Located<Vec<PathBuf>>>,
@@ -25,6 +25,13 @@ pub struct Config {
     pub initstepslew: Option<InitStepSlew>,
     /// `authselectmode`: how authenticated and other sources mix.
     pub authselectmode: AuthSelectMode,
+    /// `refresh`: time between two looks at the addresses of names that are in use, in seconds; 0: none. Default
+    /// 1209600 (two weeks).
+    pub refresh_s: u32,
+    /// `minsamples`: fewest samples kept of a source that has no such option. Default 6.
+    pub minsamples: u32,
+    /// `maxsamples`: most samples kept of a source that has no such option; 0: as many as fit. Default 0.
+    pub maxsamples: u32,
     /// `maxdistance`: largest root distance of a selectable source, in seconds. Default 3.
     pub maxdistance_s: f64,
     /// `maxjitter`: largest jitter of a selectable source, in seconds. Default 1.
@@ -155,6 +162,9 @@ impl Default for Config {
             sourcedir: Vec::new(),
             initstepslew: None,
             authselectmode: AuthSelectMode::default(),
+            refresh_s: 1_209_600,
+            minsamples: 6,
+            maxsamples: 0,
             maxdistance_s: 3.0,
             maxjitter_s: 1.0,
             minsources: 1,

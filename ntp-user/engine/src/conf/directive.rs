@@ -8,7 +8,7 @@
 use super::access::{read_allow, read_cmdallow, read_cmddeny, read_deny};
 use super::config::Config;
 use super::options::Support::{self, Legacy, NoEffectYet, NotBuiltIn, Works};
-use super::source::{read_pool, read_server};
+use super::source::{read_peer, read_pool, read_server};
 use super::statement::{ANY, FROM_ZERO, Owner, Read, Statement, Unit};
 use super::{read_commands, read_interfaces, read_values as read};
 use Action::{Apply, Confdir, Include, Sourcedir, Unread};
@@ -95,6 +95,7 @@ const READ: &[Directive] = &[
     // Sources.
     many("server HOST [OPTION]...", Works, Apply(read_server)),
     many("pool NAME [OPTION]...", Works, Apply(read_pool)),
+    many("peer HOST [OPTION]...", Works, Apply(read_peer)),
     many("sourcedir DIRECTORY...", Works, Sourcedir),
     one("initstepslew THRESHOLD [HOST]...", NoEffectYet, read::initstepslew),
     one("authselectmode require|prefer|mix|ignore", Works, read::authselectmode),
@@ -102,6 +103,15 @@ const READ: &[Directive] = &[
         s.integer(o, 0..=65535).map(|v| c.acquisitionport = Some(v))
     }),
     many("bindacqaddress ADDRESS", NoEffectYet, Apply(read::bindacqaddress)),
+    one("refresh SECONDS", Works, |c, s, o| {
+        s.integer(o, 0..=i32::MAX.cast_unsigned()).map(|v| c.refresh_s = v)
+    }),
+    one("minsamples SAMPLES", Works, |c, s, o| {
+        s.integer(o, 0..=i32::MAX.cast_unsigned()).map(|v| c.minsamples = v)
+    }),
+    one("maxsamples SAMPLES", Works, |c, s, o| {
+        s.integer(o, 0..=i32::MAX.cast_unsigned()).map(|v| c.maxsamples = v)
+    }),
     one("maxdistance SECONDS", Works, |c, s, o| {
         s.number(o, Unit::Seconds, FROM_ZERO).map(|v| c.maxdistance_s = v)
     }),
@@ -212,7 +222,6 @@ const READ: &[Directive] = &[
 const UNREAD: &[Directive] = &[
     // Time would come from elsewhere, or be other than was asked for.
     unread("refclock DRIVER PARAMETER [OPTION]...", NotBuiltIn),
-    unread("peer HOST [OPTION]...", NotBuiltIn),
     unread("tempcomp FILE INTERVAL ...", NotBuiltIn),
     unread("maxclockerror PPM", NotBuiltIn),
     // A safeguard would be missing.
@@ -227,10 +236,7 @@ const UNREAD: &[Directive] = &[
     unread("clockprecision SECONDS", NoEffectYet),
     unread("dscp POINT", NoEffectYet),
     unread("hwtstimeout SECONDS", NoEffectYet),
-    unread("maxsamples SAMPLES", NoEffectYet),
-    unread("minsamples SAMPLES", NoEffectYet),
     unread("maxtxbuffers COUNT", NoEffectYet),
-    unread("refresh SECONDS", NoEffectYet),
     unread("lock_all", NoEffectYet),
     unread("sched_priority PRIORITY", NoEffectYet),
     unread("ptpdomain DOMAIN", NoEffectYet),

@@ -1,4 +1,4 @@
-//! `server` and `pool`: the host and its options.
+//! `server`, `pool` and `peer`: the host and its options.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -45,7 +45,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// `server HOST [OPTION]...` or `pool NAME [OPTION]...`
+/// `server HOST [OPTION]...`, `pool NAME [OPTION]...` or `peer HOST [OPTION]...`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     /// Which directive it was.
@@ -63,6 +63,8 @@ pub enum SourceKind {
     Server,
     /// `pool`: up to `maxsources` sources, at the name's different addresses.
     Pool,
+    /// `peer`: one source, which we are one of, too: both send on their own account.
+    Peer,
 }
 
 /// To which family a name is resolved.
@@ -230,6 +232,15 @@ pub(super) fn read_pool<'a>(
     read(SourceKind::Pool, config, statement, owner)
 }
 
+/// Reads the rest of a `peer` line.
+pub(super) fn read_peer<'a>(
+    config: &mut Config,
+    statement: &mut Statement<'a, '_>,
+    owner: Owner<'a>,
+) -> Read<()> {
+    read(SourceKind::Peer, config, statement, owner)
+}
+
 fn read<'a>(
     kind: SourceKind,
     config: &mut Config,
@@ -244,7 +255,7 @@ fn read<'a>(
     options?;
     let Written { mut options, maxpoll_log2, maxsources } = written;
     settle_maxpoll(&mut options, maxpoll_log2, statement, owner);
-    if kind == SourceKind::Server && maxsources {
+    if kind != SourceKind::Pool && maxsources {
         statement.report(owner.word, Problem::MaxsourcesOfServer);
     }
     config.sources.push(statement.locate(Source { kind, host, options }, owner.word));

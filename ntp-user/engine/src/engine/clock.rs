@@ -56,8 +56,10 @@ impl<R: Rng> Engine<R> {
             self.bank.take(chosen);
         }
         self.restrain(id, now);
-        self.bank.judged(id, self.selection.verdict(id) == Verdict::Falseticker);
+        let verdict = self.selection.verdict(id);
+        self.bank.judged(id, verdict == Verdict::Falseticker);
         if let Some(source) = self.sources.get_mut(&id) {
+            source.judged(verdict);
             let interval_s = self.bank.interval_s(id, source.answered_share());
             source.pace(interval_s, &mut self.rng);
         }

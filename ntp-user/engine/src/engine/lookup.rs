@@ -5,15 +5,22 @@ use std::net::IpAddr;
 use rand::Rng;
 
 use super::{Engine, first_delay_s};
-use crate::conf::Host;
+use crate::conf::{Host, SourceOptions};
 use crate::seams::{Action, Now, SourceId};
+use crate::seconds;
 use crate::source::{REACH_POLLS, Source};
+
+/// Least time between two replacements of sources that are reachable, but wrong, seconds.
+const WRONG_REPLACED_INTERVAL_S: f64 = 1800.0;
 
 impl<R: Rng> Engine<R> {
     /// Makes sources of the lines that give an address.
     pub(super) fn add_addresses(&mut self, now: &Now) {
         for index in 0..self.lines.len() {
-            if let Host::Address(address) = self.lines[index].line().host {
+            let Host::Address(address) = self.lines[index].line().host else { continue };
+            if self.sources.values().any(|source| source.address().ip() == address) {
+                tracing::warn!(source = %address, "Source {address} is configured twice");
+            } else {
                 self.add_source(index, address, now);
             }
         }
@@ -28,9 +35,11 @@ impl<R: Rng> Engine<R> {
 
     /// Has names resolved again of which a source is of no use.
     pub(super) fn look_for_others(&mut self, now: &Now) {
+        let wrong = self.may_replace_wrong(now);
         let sources = &self.sources;
+        let would_be_another = |source: &Source| is_useless(source) || wrong && source.is_wrong();
         for line in &mut self.lines {
-            if line.members().iter().any(|id| sources.get(id).is_some_and(is_useless)) {
+            if line.members().iter().any(|id| sources.get(id).is_some_and(would_be_another)) {
                 line.want_others(now.mono);
             }
         }
@@ -61,29 +70,45 @@ impl<R: Rng> Engine<R> {
         now: &Now,
         actions: &mut Vec<Action>,
     ) {
-        for &address in addresses {
+        for address in self.lines[index].in_order(addresses) {
             let used = self.sources.values().any(|source| source.address().ip() == address);
             if used || !self.lines[index].accepts(address) {
                 continue;
             }
             if self.lines[index].members().len() < self.lines[index].capacity() {
                 self.add_source(index, address, now);
-            } else if let Some(id) = self.replaceable_member(index, addresses) {
+            } else if let Some(id) = self.replaceable_member(index, addresses, now) {
                 self.replace_source(index, id, address, now, actions);
             }
         }
-        let mut members = self.lines[index].members().iter();
+        let line = &self.lines[index];
+        let mut members = line.members().iter();
         let useless = members.any(|id| self.sources.get(id).is_some_and(is_useless));
-        let enough = !self.lines[index].members().is_empty() && !useless;
+        let enough = line.members().len() == line.capacity() && !useless;
         self.lines[index].answered(enough, now.mono);
+    }
+
+    /// Whether a source that is wrong may give way to another one: most of the time it is not the source that is
+    /// to blame.
+    fn may_replace_wrong(&self, now: &Now) -> bool {
+        self.wrong_replaced
+            .is_none_or(|at| seconds::between(at, now.mono) >= WRONG_REPLACED_INTERVAL_S)
     }
 
     /// A source of a line that would better be another one; when its addresses are refreshed, one that is no
     /// longer among them, too.
-    fn replaceable_member(&self, index: usize, addresses: &[IpAddr]) -> Option<SourceId> {
+    fn replaceable_member(
+        &self,
+        index: usize,
+        addresses: &[IpAddr],
+        now: &Now,
+    ) -> Option<SourceId> {
         let refreshing = self.lines[index].is_refreshing();
+        let wrong = self.may_replace_wrong(now);
         let is_replaceable = |source: &Source| {
-            is_useless(source) || refreshing && !addresses.contains(&source.address().ip())
+            is_useless(source)
+                || wrong && source.is_wrong()
+                || refreshing && !addresses.contains(&source.address().ip())
         };
         let mut members = self.lines[index].members().iter().copied();
         members.find(|id| self.sources.get(id).is_some_and(is_replaceable))
@@ -98,10 +123,14 @@ impl<R: Rng> Engine<R> {
         actions: &mut Vec<Action>,
     ) {
         let Some(old) = self.sources.remove(&id) else { return };
+        if old.is_wrong() {
+            self.wrong_replaced = Some(now.mono);
+        }
         let (old_address, name) =
             (old.address().ip(), self.lines[index].name().unwrap_or_default());
         tracing::info!(source = %address, "Source {old_address} replaced with {address} ({name})");
-        self.lines[index].remove(id, old.is_refused().then_some(old_address));
+        self.lines[index].remove(id);
+        self.lines[index].leave(old_address, old.is_refused());
         actions.push(Action::Close { source: id });
         self.bank.forget(id);
         self.add_source(index, address, now);
@@ -110,10 +139,17 @@ impl<R: Rng> Engine<R> {
     pub(super) fn add_source(&mut self, index: usize, address: IpAddr, now: &Now) {
         let id = SourceId(self.next_source);
         self.next_source += 1;
-        let options = self.lines[index].line().options.clone();
+        let line = self.lines[index].line();
+        let options = SourceOptions {
+            minsamples: line.options.minsamples.or(Some(self.config.min_samples)),
+            maxsamples: line.options.maxsamples.or(Some(self.config.max_samples)),
+            ..line.options.clone()
+        };
+        let manner = (line.kind, options);
         let known = self.discipline.known_frequency(now.time);
-        let mut source = Source::new(id, address, options, known, self.precision_s);
+        let mut source = Source::new(id, address, manner, known, self.precision_s);
         source.start(now.mono, first_delay_s(&mut self.rng), self.lines[index].is_online());
+        self.bank.know(id, source.known_path());
         self.sources.insert(id, source);
         self.lines[index].add(id);
     }

@@ -158,13 +158,16 @@ impl<R: Rng> Engine<R> {
         if self.lines.len() >= MOST_LINES {
             return Err(OperationError::TooMany);
         }
+        if line.options.key.is_some() || line.options.nts {
+            return Err(OperationError::Unsupported);
+        }
         if let Host::Address(address) = line.host
             && self.source_at(address).is_ok()
         {
             return Err(OperationError::AlreadyPresent);
         }
         self.config.sources.push(line.clone());
-        self.lines.push(ConfiguredLine::new(line.clone(), now.mono));
+        self.lines.push(ConfiguredLine::new(line.clone(), self.config.refresh_s, now.mono));
         match line.host {
             Host::Address(address) => self.add_source(self.lines.len() - 1, address, now),
             Host::Name(_) => self.ask_names(now, actions),
@@ -183,7 +186,7 @@ impl<R: Rng> Engine<R> {
         self.bank.forget(id);
         actions.push(Action::Close { source: id });
         if let Some(index) = self.lines.iter().position(|line| line.members().contains(&id)) {
-            self.lines[index].remove(id, None);
+            self.lines[index].remove(id);
             if self.lines[index].line().kind == SourceKind::Pool && self.lines[index].capacity() > 1
             {
                 self.lines[index].shrink();

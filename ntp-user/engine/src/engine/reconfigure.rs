@@ -25,7 +25,7 @@ impl<R: Rng> Engine<R> {
         self.config = EngineConfig { precision_log2, ..config };
         for line in wanted {
             let host = line.host.clone();
-            self.lines.push(ConfiguredLine::new(line, now.mono));
+            self.lines.push(ConfiguredLine::new(line, self.config.refresh_s, now.mono));
             if let Host::Address(address) = host {
                 self.add_source(self.lines.len() - 1, address, &now);
             }

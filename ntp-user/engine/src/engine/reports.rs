@@ -9,7 +9,7 @@ use crate::report::{SelectionReport, SourceReport, SourceState, Tracking, Verdic
 use crate::seams::{Now, SourceId};
 use crate::seconds;
 use crate::select::{configured, is_authenticated};
-use crate::source::Source;
+use crate::source::{Role, Source};
 
 impl<R: Rng> Engine<R> {
     /// The state of the clock.
@@ -118,6 +118,7 @@ impl<R: Rng> Engine<R> {
         let mut report = SourceReport {
             id: Some(source.id()),
             address: Some(source.address().ip()),
+            is_peer: source.role() == Role::Peer,
             state: self.selection.verdict(source.id()).state(),
             poll_log2: source.polling().log2(),
             reach: source.reach().register(),
@@ -152,6 +153,7 @@ fn unresolved(name: Option<&str>) -> SourceReport {
         id: None,
         name: name.map(str::to_owned),
         address: None,
+        is_peer: false,
         state: SourceState::Unusable,
         stratum: 0,
         poll_log2: 0,

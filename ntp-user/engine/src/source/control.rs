@@ -4,7 +4,9 @@
 use ntp_common::time::MonoNs;
 use rand::Rng;
 
-use super::Source;
+use super::median::MedianFilter;
+use super::{Role, Source};
+use crate::bank::KnownPath;
 use crate::conf::SourceOptions;
 
 /// Longest round trip to a source that is asked more than once a second, seconds.
@@ -35,26 +37,42 @@ impl Source {
         let was_online = self.poll.is_online();
         self.poll.fade_out();
         if !self.poll.is_in_burst() {
-            self.request = None;
+            self.association.give_up();
         }
         was_online
     }
 
-    /// Asks up to `sent` times in quick succession, until `good` requests were answered.
+    /// Asks up to `sent` times in quick succession, until `good` requests were answered. A peer is left alone: it
+    /// keeps time with our packets.
     pub(crate) fn burst(&mut self, now: MonoNs, delay_s: f64, good: u8, sent: u8) {
-        self.poll.burst(now, delay_s, good, sent);
+        if self.role() == Role::Client {
+            self.poll.burst(now, delay_s, good, sent);
+        }
     }
 
     /// The last request could not be sent; it stays a missed poll. Says whether the source went offline by it.
     pub(crate) fn send_failed(&mut self) -> bool {
-        self.request = None;
+        self.association.give_up();
         self.options.auto_offline && self.go_offline()
     }
 
     /// Follows changed options.
     pub(crate) fn configure(&mut self, options: SourceOptions, rng: &mut impl Rng) {
         self.poll.configure(&options, rng);
+        self.series.configure(&options);
+        self.association.set_xleave(options.xleave);
+        if options.filter != self.options.filter {
+            self.filter = MedianFilter::new(options.filter);
+        }
         self.options = options;
+    }
+
+    /// What its options say of the path to it.
+    pub(crate) fn known_path(&self) -> KnownPath {
+        KnownPath {
+            shortest_s: Some(self.options.mindelay_s).filter(|&delay_s| delay_s > 0.0),
+            asymmetry: self.options.asymmetry,
+        }
     }
 
     /// Whether it answers, from so near that it can be asked more than once a second.

@@ -1,51 +1,40 @@
-//! One source: asks a server, checks its replies, and keeps the samples. It neither selects nor steers.
+//! One source: asks a server or exchanges packets with a peer, checks what comes in, and keeps the samples. It
+//! neither selects nor steers.
 
+mod association;
 mod control;
+mod delay_test;
+mod measured;
+mod median;
 mod poll;
 mod reach;
+mod receive;
 mod reply;
 mod request;
 
 use std::net::{IpAddr, SocketAddr};
 
 use ntp_common::time::MonoNs;
+use ntp_common::wire::{Header, NEWEST_VERSION};
 use rand::Rng;
 
-use crate::conf::SourceOptions;
-use crate::estimate::{Estimate, KnownFrequency};
-use crate::sample::{ClockChange, Sample};
-use crate::seams::{Action, RequestId, SourceId, Stamped};
-use crate::series::{Added, Series};
+use crate::conf::{SourceKind, SourceOptions};
+use crate::estimate::KnownFrequency;
+use crate::report::Verdict;
+use crate::sample::ClockChange;
+use crate::seams::{Action, Port, RequestId, SourceId, Stamped};
+use crate::series::Series;
+use association::Association;
+pub(crate) use association::{Presentation, Role};
+use delay_test::Delays;
+use median::MedianFilter;
 use poll::Poll;
 pub(crate) use reach::POLLS as REACH_POLLS;
 use reach::Reach;
-use reply::Reply;
-pub(crate) use reply::{Kiss, Rejection};
-use request::Request;
+pub(crate) use receive::{Arrived, LastPacket, PacketCounts, Received};
 
-/// Packets of a source.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct PacketCounts {
-    pub(crate) sent: u64,
-    pub(crate) accepted: u64,
-    pub(crate) rejected: u64,
-}
-
-/// What a packet that came in was.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Received {
-    /// Not believed.
-    Rejected(Rejection),
-    /// A refusal, which has been obeyed.
-    Kiss(Kiss),
-    /// A measurement, which has been added to the samples.
-    Sample {
-        /// The samples before it were given up, since it can't be reconciled with them.
-        broke: bool,
-    },
-    /// A measurement that contradicts those before; the next one is made soon.
-    Suspect,
-}
+/// Samples that selection could not use, in a row, from which on a source would better be another one.
+const WRONG_SAMPLES: u32 = 4;
 
 /// A source.
 #[derive(Clone, Debug)]
@@ -56,12 +45,19 @@ pub(crate) struct Source {
     precision_s: f64,
     poll: Poll,
     reach: Reach,
-    request: Option<Request>,
+    association: Association,
     series: Series,
+    delays: Delays,
+    filter: Option<MedianFilter>,
     counts: PacketCounts,
+    last_packet: Option<LastPacket>,
     measured_offset_s: f64,
     /// The server does not want to be asked.
     refused: bool,
+    /// Samples in a row that selection could not use.
+    wrong: u32,
+    /// It has answered in interleaved mode.
+    interleaves: bool,
 }
 
 impl Source {
@@ -69,144 +65,123 @@ impl Source {
     pub(crate) fn new(
         id: SourceId,
         ip: IpAddr,
-        options: SourceOptions,
+        (kind, options): (SourceKind, SourceOptions),
         known: KnownFrequency,
         precision_s: f64,
     ) -> Self {
+        let role = match kind {
+            SourceKind::Server | SourceKind::Pool => Role::Client,
+            SourceKind::Peer => Role::Peer,
+        };
+        let options = match role {
+            Role::Client => options,
+            // A peer keeps time with our packets: there are none in between.
+            Role::Peer => {
+                SourceOptions { iburst: false, burst: false, presend_log2: None, ..options }
+            }
+        };
+        let mut series = Series::new(known, precision_s);
+        series.configure(&options);
         Self {
             id,
             address: SocketAddr::new(ip, options.port),
             precision_s,
             poll: Poll::new(&options),
             reach: Reach::default(),
-            request: None,
-            series: Series::new(known, precision_s),
+            association: Association::new(role, options.xleave),
+            series,
+            delays: Delays::default(),
+            filter: MedianFilter::new(options.filter),
             counts: PacketCounts::default(),
+            last_packet: None,
             measured_offset_s: 0.0,
             refused: false,
+            wrong: 0,
+            interleaves: false,
             options,
         }
     }
 
     /// Forgets what was measured, which is about a clock that is no more, and measures anew.
     pub(crate) fn restart(&mut self, now: MonoNs, delay_s: f64, known: KnownFrequency) {
-        self.request = None;
+        self.association.clear();
         self.series.clear(known);
-        if self.poll.due().is_some() {
-            self.poll.start(now, delay_s, true);
+        self.filter.iter_mut().for_each(MedianFilter::clear);
+        if self.poll.is_online() {
+            self.poll.start(now, delay_s, self.role() == Role::Client);
         }
     }
 
     /// Ends for good.
     pub(crate) fn stop(&mut self) {
-        self.request = None;
+        self.association.give_up();
         self.poll.stop();
     }
 
-    /// The request that is due now.
-    pub(crate) fn poll(&mut self, now: MonoNs, id: RequestId, rng: &mut impl Rng) -> Action {
-        if !self.reach.is_reachable() && self.reach.missed() > 0 {
-            self.poll.back_off();
+    /// The packet that is due now; `clock` is what a peer is told of ours.
+    pub(crate) fn poll(
+        &mut self,
+        now: MonoNs,
+        id: RequestId,
+        clock: Option<&Presentation>,
+        rng: &mut impl Rng,
+    ) -> Action {
+        if self.reach.missed() > 0 {
+            self.filter.as_mut().and_then(|filter| filter.add(None));
+            if !self.reach.is_reachable() {
+                self.poll.back_off();
+            }
         }
         self.reach.polled();
         self.counts.sent += 1;
-        self.poll.sent(now, rng);
-        let request = Request::new(id, self.address, rng);
-        self.request = Some(request);
-        let packet = request.packet(self.options.version);
-        Action::Send { source: self.id, request: id, to: self.address, packet }
+        self.poll.sent(now, self.association.interleaves(), rng);
+        let version = self.options.version.unwrap_or(NEWEST_VERSION);
+        let (header, from) = match clock {
+            None => (self.association.request(id, version, rng), Port::New),
+            Some(clock) => {
+                let clock = Presentation {
+                    header: Header { poll: self.poll.log2(), ..clock.header },
+                    ..*clock
+                };
+                (self.association.packet(id, version, &clock, rng), Port::Served)
+            }
+        };
+        Action::Send {
+            source: self.id,
+            request: id,
+            from,
+            to: self.address,
+            packet: Self::write(&header),
+        }
     }
 
-    /// A request has left.
+    /// The packet of a header. Whatever follows a header, a code of authentication say, is added here.
+    fn write(header: &Header) -> Vec<u8> {
+        header.write().to_vec()
+    }
+
+    /// A packet has left.
     pub(crate) fn sent(&mut self, id: RequestId, at: Stamped) {
-        if let Some(request) = self.request.as_mut().filter(|request| request.id == id) {
-            request.stamp(at);
-        }
-    }
-
-    /// Takes a packet. `in_force` is the frequency correction of the clock, `expected` what is known of it if
-    /// the source is right.
-    pub(crate) fn receive(
-        &mut self,
-        (packet, from, at): (&[u8], SocketAddr, Stamped),
-        in_force: f64,
-        expected: Option<&Estimate>,
-        rng: &mut impl Rng,
-    ) -> Received {
-        match self.check(packet, from, at) {
-            Ok(Reply::Sample(sample)) => self.take(sample, in_force, expected, rng),
-            Ok(Reply::Kiss(kiss)) => {
-                self.counts.rejected += 1;
-                self.obey(kiss, rng);
-                Received::Kiss(kiss)
-            }
-            Err(rejection) => {
-                self.counts.rejected += 1;
-                Received::Rejected(rejection)
-            }
-        }
-    }
-
-    fn take(
-        &mut self,
-        sample: Sample,
-        in_force: f64,
-        expected: Option<&Estimate>,
-        rng: &mut impl Rng,
-    ) -> Received {
-        self.counts.accepted += 1;
-        self.reach.answered();
-        self.measured_offset_s = sample.offset_s;
-        let added = self.series.add(sample, in_force, expected);
-        match added {
-            Added::Used | Added::Broke => {
-                self.poll.answered(rng);
-                Received::Sample { broke: added == Added::Broke }
-            }
-            Added::Suspected => {
-                self.poll.look_again(rng);
-                Received::Suspect
-            }
-        }
-    }
-
-    fn check(&mut self, packet: &[u8], from: SocketAddr, at: Stamped) -> Result<Reply, Rejection> {
-        let request = self.request.ok_or(Rejection::Unasked)?;
-        let header = reply::authenticate(packet, from, &request)?;
-        // RFC 5905 section 8 on duplicates: a request has one reply. Whatever this one says, the next is not.
-        self.request = None;
-        reply::read(&header, &request, at, &self.options, self.precision_s)
-    }
-
-    fn obey(&mut self, kiss: Kiss, rng: &mut impl Rng) {
-        match kiss {
-            Kiss::Rate(poll_log2) => self.poll.told_to_slow_down(poll_log2, rng),
-            // RFC 5905 section 7.4: "the client MUST demobilize any associations to that server and stop
-            // sending packets to that server".
-            Kiss::Deny | Kiss::Restrict => {
-                self.refused = true;
-                self.poll.stop();
-            }
-        }
+        self.association.stamp(id, at);
     }
 
     /// The clock has changed; `in_force` is its frequency correction now.
     pub(crate) fn clock_changed(&mut self, change: &ClockChange, in_force: f64) {
         self.series.move_onto(change, in_force);
-        if change.step_s == 0.0 {
-            if let Some(request) = &mut self.request {
-                request.move_onto(change);
-            }
-        } else {
-            // A reply may have been stamped before the step and wait to be read: nobody could tell.
-            self.request = None;
-        }
+        self.filter.iter_mut().for_each(|filter| filter.move_onto(change));
+        self.association.clock_changed(change);
+    }
+
+    /// What we are to it.
+    pub(crate) fn role(&self) -> Role {
+        self.association.role
     }
 
     /// True time leaps by `by_s`, and the source with it. A reply that is on its way may be from before.
     pub(crate) fn leap_by(&mut self, by_s: f64) {
         self.series.leap_by(by_s);
-        self.request = None;
+        self.filter.iter_mut().for_each(MedianFilter::clear);
+        self.association.clear();
     }
 
     /// Its identifier.
@@ -229,9 +204,27 @@ impl Source {
         self.poll.due()
     }
 
-    /// Whether it waits for a reply.
+    /// Whether it waits for a packet.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.request.is_some()
+        self.association.is_waiting()
+    }
+
+    /// What selection made of it after its last sample.
+    pub(crate) fn judged(&mut self, verdict: Verdict) {
+        let unused = matches!(
+            verdict,
+            Verdict::Falseticker
+                | Verdict::Untrusted
+                | Verdict::TooFar
+                | Verdict::Jittery
+                | Verdict::BadStratum
+        );
+        self.wrong = if unused { self.wrong.saturating_add(1) } else { 0 };
+    }
+
+    /// Whether it has been a falseticker, too far away or of a useless stratum for some samples.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.wrong >= WRONG_SAMPLES
     }
 
     /// Whether the server does not want to be asked.
@@ -242,6 +235,8 @@ impl Source {
     /// Asks at this interval from now on, as far as the options allow.
     pub(crate) fn pace(&mut self, interval_s: f64, rng: &mut impl Rng) {
         self.poll.set_near(self.is_near());
+        // So many polls make one sample.
+        let interval_s = interval_s / f64::from(self.options.filter.max(1));
         self.poll.pace(interval_s, rng);
     }
 
@@ -270,6 +265,11 @@ impl Source {
     /// The offset of the last sample as it was measured, seconds.
     pub(crate) fn measured_offset_s(&self) -> f64 {
         self.measured_offset_s
+    }
+
+    /// What the last packet said that answered one of ours.
+    pub(crate) fn last_packet(&self) -> Option<&LastPacket> {
+        self.last_packet.as_ref()
     }
 
     /// Its packets.

@@ -1,6 +1,8 @@
 //! When a source is asked: a burst at the start, then at intervals that the estimator finds worth it, within
 //! the limits that the user and the server set.
 
+use std::cmp::Ordering;
+
 use ntp_common::time::MonoNs;
 use rand::{Rng, RngExt};
 
@@ -20,6 +22,10 @@ const RETRY_SENT: f64 = 4.0;
 /// Seconds between the requests of a burst, and their largest part of the poll interval.
 const BURST_INTERVAL_S: f64 = 2.0;
 const BURST_INTERVAL_PART: f64 = 0.25;
+/// Part of an interval after which a peer's packet should have come.
+const PEER_PATIENCE: f64 = 1.1;
+/// Seconds by which a request is sent ahead.
+const AHEAD_S: f64 = 2.0;
 /// Shortest interval to a source that is not known to be near, seconds.
 const SHORTEST_FAR_S: f64 = 1.0;
 /// What an interval grows by with each request to a source that does not answer any more: the fourth root of 2.
@@ -39,6 +45,7 @@ struct Burst {
 
 /// The polling of one source.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent of each other")]
 pub(crate) struct Poll {
     minimum_log2: i8,
     maximum_log2: i8,
@@ -47,6 +54,14 @@ pub(crate) struct Poll {
     eagerness: f64,
     /// Whether a request that is not answered is repeated soon.
     retries: bool,
+    /// Intervals from which on a request is sent ahead of each, log2 seconds.
+    presend_log2: Option<i8>,
+    /// Requests before the next one that is measured by.
+    ahead: u8,
+    /// The interval that a peer wants, log2 seconds.
+    peer_log2: Option<i8>,
+    /// Whether the peer's next packet is waited for.
+    waits_for_peer: bool,
     /// Whether the source is asked at all, but for bursts.
     online: bool,
     /// Whether the source is near enough to be asked more than once a second.
@@ -65,6 +80,10 @@ impl Poll {
             interval_s: f64::from(options.minpoll_log2).exp2(),
             eagerness: f64::from(options.polltarget.max(1)) / USUAL_TARGET,
             retries: options.burst,
+            presend_log2: options.presend_log2,
+            ahead: 0,
+            peer_log2: None,
+            waits_for_peer: false,
             online: false,
             near: false,
             burst: None,
@@ -147,18 +166,58 @@ impl Poll {
         log2
     }
 
+    /// A peer was heard of that wants this interval, log2 seconds: the shorter one of both is kept. `order` compares
+    /// our stratum with its own. Whoever has the better time waits a little, to answer at once what the other
+    /// sends; among equals, each sends in the middle between the other's packets.
+    pub(crate) fn keep_time_with(&mut self, log2: i8, order: Ordering, now: MonoNs) {
+        self.peer_log2 = Some(log2);
+        self.waits_for_peer = order == Ordering::Less;
+        let Some(last) = self.last.filter(|_| self.due.is_some()) else { return };
+        let (interval_s, elapsed_s) = (self.current_interval_s(), seconds::between(last, now));
+        let wait = match order {
+            Ordering::Less => elapsed_s * PEER_PATIENCE < interval_s,
+            Ordering::Equal => elapsed_s > interval_s * (PEER_PATIENCE - 0.5),
+            Ordering::Greater => false,
+        };
+        let due_s = if wait { interval_s * PEER_PATIENCE } else { interval_s };
+        self.due = Some(seconds::after(last, due_s).max(now));
+    }
+
+    /// Whether the last request was only sent ahead of the one that is measured by.
+    pub(crate) fn is_warming_up(&self) -> bool {
+        self.ahead > 0
+    }
+
     /// The time to the next request, seconds.
     pub(crate) fn current_interval_s(&self) -> f64 {
+        let peer_s = self
+            .peer_log2
+            .map_or(f64::INFINITY, |log2| f64::from(log2.max(self.minimum_log2)).exp2());
+        let interval_s = self.interval_s.min(peer_s);
         if self.burst.is_some() {
-            BURST_INTERVAL_S.min(BURST_INTERVAL_PART * self.interval_s)
+            BURST_INTERVAL_S.min(BURST_INTERVAL_PART * interval_s)
+        } else if self.ahead > 0 {
+            AHEAD_S.min(interval_s)
         } else {
-            self.interval_s
+            interval_s
         }
     }
 
-    /// A request leaves now; the next one is scheduled.
-    pub(crate) fn sent(&mut self, now: MonoNs, rng: &mut impl Rng) {
+    /// A request leaves now; the next one is scheduled. `interleaved` replies tell of the request before.
+    pub(crate) fn sent(&mut self, now: MonoNs, interleaved: bool, rng: &mut impl Rng) {
         self.last = Some(now);
+        self.ahead = match self.ahead {
+            0 if self.burst.is_none()
+                && self.presend_log2.is_some_and(|log2| log2 <= self.log2()) =>
+            {
+                if interleaved {
+                    2
+                } else {
+                    1
+                }
+            }
+            ahead => ahead.saturating_sub(1),
+        };
         if self.retries && self.burst.is_none() && self.online {
             self.burst = self.retry();
         }
@@ -251,7 +310,8 @@ impl Poll {
         }
         let Some(last) = self.last.filter(|_| self.due.is_some()) else { return };
         let spread = 1.0 + rng.random_range(-SPREAD..SPREAD);
-        self.due = Some(seconds::after(last, self.current_interval_s() * spread));
+        let patience = if self.waits_for_peer { PEER_PATIENCE } else { 1.0 };
+        self.due = Some(seconds::after(last, self.current_interval_s() * spread * patience));
     }
 }
 
@@ -275,7 +335,7 @@ mod tests {
     fn burst_is_four_answers_two_seconds_apart() {
         let (mut poll, mut rng) = poll(true);
         for (answers, interval_s) in [(1, 2.0), (2, 2.0), (3, 2.0), (4, 64.0)] {
-            poll.sent(poll.due().unwrap(), &mut rng);
+            poll.sent(poll.due().unwrap(), false, &mut rng);
             poll.answered(&mut rng);
             assert!((next_s(&poll) / interval_s - 1.0).abs() <= SPREAD, "{answers}");
         }
@@ -285,7 +345,7 @@ mod tests {
     fn burst_to_a_silent_server_ends_after_eight_requests() {
         let (mut poll, mut rng) = poll(true);
         for sent in 1..=9 {
-            poll.sent(poll.due().unwrap(), &mut rng);
+            poll.sent(poll.due().unwrap(), false, &mut rng);
             let expected_s = if sent < 8 { 2.0 } else { 64.0 };
             assert!((next_s(&poll) / expected_s - 1.0).abs() <= SPREAD, "{sent}");
         }
@@ -294,7 +354,7 @@ mod tests {
     #[test]
     fn interval_is_what_is_wanted_within_the_limits_from_the_last_request_on() {
         let (mut poll, mut rng) = poll(false);
-        poll.sent(MonoNs(0), &mut rng);
+        poll.sent(MonoNs(0), false, &mut rng);
         let cases =
             [(0.0, 64.0, 6), (100.0, 100.0, 7), (700.0, 700.0, 9), (f64::INFINITY, 1024.0, 10)];
         for (wanted_s, interval_s, log2) in cases {
@@ -318,7 +378,7 @@ mod tests {
     #[test]
     fn interval_stays_doubled_after_a_rate_kiss_even_beyond_maxpoll() {
         let (mut poll, mut rng) = poll(true);
-        poll.sent(MonoNs(0), &mut rng);
+        poll.sent(MonoNs(0), false, &mut rng);
         poll.told_to_slow_down(3, &mut rng);
         assert_eq!(poll.log2(), 7);
         poll.pace(0.0, &mut rng);
@@ -336,7 +396,7 @@ mod tests {
         let (mut poll, mut rng) = poll(false);
         let mut intervals: Vec<u64> = (0..100)
             .map(|_| {
-                poll.sent(MonoNs(0), &mut rng);
+                poll.sent(MonoNs(0), false, &mut rng);
                 poll.due().unwrap().0
             })
             .collect();

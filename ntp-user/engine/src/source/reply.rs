@@ -1,15 +1,16 @@
-//! The checks that a packet must pass before it is believed: first that it answers our request, then that it
-//! says something of use. RFC 5905 sections 7.4, 8 and 9.2.
+//! The checks that a packet must pass before a sample is made of it: that it is of the source, and that it says
+//! something of use. RFC 5905 sections 7.4, 8 and 9.2.
 
 use std::net::SocketAddr;
 
 use ntp_common::wire::{HEADER_LEN, Header, LeapIndicator, Mode, NEWEST_VERSION};
 
-use super::request::Request;
+use super::association::Role;
+use super::measured::Measured;
 use crate::conf::SourceOptions;
-use crate::estimate::MAX_CLOCK_ERROR;
-use crate::sample::{Exchange, Sample};
-use crate::seams::Stamped;
+use crate::estimate::{MAX_CLOCK_ERROR, SKEW_DEVIATIONS};
+use crate::regress::Line;
+use crate::sample::Sample;
 use crate::seconds;
 
 /// Highest stratum of a synchronised server. RFC 5905 section 7.2 (MAXSTRAT) is the first beyond.
@@ -19,12 +20,15 @@ const MAX_DISPERSION_S: f64 = 16.0;
 /// Longest time between a server's receiving a request and its answering that is believed, seconds.
 const LONGEST_PROCESSING_S: f64 = 4.0;
 
-/// Why a packet was not believed.
+/// Why a packet was not believed, or no sample made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     /// "Duplicate packet", or one that nobody asked for.
     #[error("no request is waiting for a reply")]
     Unasked,
+    /// "Duplicate packet" of a peer.
+    #[error("duplicate")]
+    Duplicate,
     /// It did not come from the address and port that were asked.
     #[error("not from the server that was asked")]
     WrongAddress,
@@ -34,8 +38,8 @@ pub(crate) enum Rejection {
     /// Not one of the versions 1 to 4.
     #[error("unknown version")]
     WrongVersion,
-    /// Not a server's reply.
-    #[error("not a server's reply")]
+    /// Not a server's reply, or not a peer's packet.
+    #[error("not the mode that the source answers in")]
     WrongMode,
     /// "Bogus packet": it does not give our transmit timestamp back.
     #[error("origin timestamp is not that of the request")]
@@ -43,10 +47,7 @@ pub(crate) enum Rejection {
     /// The time at which the request left is not known.
     #[error("request has no transmit timestamp")]
     NotStamped,
-    /// A kiss code that asks for nothing.
-    #[error("unknown kiss code")]
-    UnknownKiss,
-    /// "Unsynchronized": leap indicator 3 or a stratum above 15.
+    /// "Unsynchronized": leap indicator 3, or a stratum of 0 or above 15.
     #[error("server is not synchronised")]
     Unsynchronised,
     /// Root distance too large: "invalid header".
@@ -55,13 +56,59 @@ pub(crate) enum Rejection {
     /// A timestamp that means "unknown": "invalid packet".
     #[error("timestamp missing")]
     MissingTimestamp,
+    /// The exchange that an interleaved packet completes was measured by a basic one already.
+    #[error("exchange was measured already")]
+    Remeasured,
+    /// It was sent ahead (option `presend`).
+    #[error("sent ahead, not to be measured")]
+    WarmUp,
     /// A clock ran backwards during the exchange, or the server took very long.
     #[error("timestamps out of order")]
     OutOfOrder,
-    /// The round trip took longer than is accepted, or less than no time.
+    /// The round trip took longer than is accepted (option `maxdelay`), or less than no time.
     #[error("delay out of range")]
     Delay,
+    /// The round trip took longer than others by a factor (option `maxdelayratio`).
+    #[error("delay beyond maxdelayratio")]
+    DelayRatio,
+    /// The round trip took longer than others by far more than they scatter (option `maxdelaydevratio`).
+    #[error("delay beyond maxdelaydevratio")]
+    DelayDeviation,
+    /// The round trip took longer than most others (option `maxdelayquant`).
+    #[error("delay beyond maxdelayquant")]
+    DelayQuantile,
+    /// The source follows us. RFC 5905 section 11.2.1: "the server is synchronized to the client".
+    #[error("synchronised to us")]
+    Loop,
 }
+
+impl Rejection {
+    /// The tests of `chronyc ntpdata` that were passed before this one failed, one bit each: 1, 2, 3, 5, 6, 7,
+    /// A, B, C, D from the highest to the lowest of ten.
+    pub(crate) const fn tests_passed(self) -> u16 {
+        let passed = match self {
+            Self::WrongAddress
+            | Self::TooShort
+            | Self::WrongVersion
+            | Self::WrongMode
+            | Self::Duplicate => 0,
+            Self::Unasked | Self::WrongOrigin => 1,
+            Self::MissingTimestamp => 2,
+            Self::Unsynchronised => 4,
+            Self::RootDistance => 5,
+            Self::NotStamped | Self::Remeasured | Self::WarmUp | Self::OutOfOrder | Self::Delay => {
+                6
+            }
+            Self::DelayRatio => 7,
+            Self::DelayDeviation | Self::DelayQuantile => 8,
+            Self::Loop => 9,
+        };
+        ALL_TESTS & !(ALL_TESTS >> passed)
+    }
+}
+
+/// All of the tests of [`Rejection::tests_passed`].
+pub(crate) const ALL_TESTS: u16 = (1 << 10) - 1;
 
 /// A server's way of refusing. RFC 5905 section 7.4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,23 +132,14 @@ impl Kiss {
     }
 }
 
-/// What a reply to our request says.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Reply {
-    /// A measurement.
-    Sample(Sample),
-    /// A refusal.
-    Kiss(Kiss),
-}
-
-/// Whether the packet answers `request`. Only who saw the request can pass; nothing before that is acted on,
-/// so that nobody else can end the wait for the true reply.
-pub(crate) fn authenticate(
+/// The header, if the packet is one that the source may send to us.
+pub(super) fn header(
     packet: &[u8],
     from: SocketAddr,
-    request: &Request,
+    source: SocketAddr,
+    role: Role,
 ) -> Result<Header, Rejection> {
-    if from.ip() != request.to.ip() || from.port() != request.to.port() {
+    if (from.ip(), from.port()) != (source.ip(), source.port()) {
         return Err(Rejection::WrongAddress);
     }
     let header = packet.first_chunk::<HEADER_LEN>().ok_or(Rejection::TooShort)?;
@@ -109,82 +147,17 @@ pub(crate) fn authenticate(
     if !(1..=NEWEST_VERSION).contains(&header.version) {
         return Err(Rejection::WrongVersion);
     }
-    if header.mode != Mode::Server {
-        return Err(Rejection::WrongMode);
-    }
-    // RFC 5905 section 8: "If the origin timestamp in the packet does not match the transmit timestamp of
-    // the last packet sent, the packet is bogus."
-    if header.origin_timestamp != request.nonce {
-        return Err(Rejection::WrongOrigin);
-    }
-    Ok(header)
-}
-
-/// Reads a reply that arrived `at`.
-pub(crate) fn read(
-    header: &Header,
-    request: &Request,
-    at: Stamped,
-    options: &SourceOptions,
-    precision_s: f64,
-) -> Result<Reply, Rejection> {
-    if header.stratum == 0 {
-        return kiss(header).map(Reply::Kiss).ok_or(Rejection::UnknownKiss);
-    }
-    let root_delay_s = seconds::of_short(header.root_delay);
-    let root_dispersion_s = seconds::of_short(header.root_dispersion);
-    if header.leap == LeapIndicator::Unsynchronised || header.stratum > HIGHEST_STRATUM {
-        return Err(Rejection::Unsynchronised);
-    }
-    if root_delay_s / 2.0 + root_dispersion_s >= MAX_DISPERSION_S {
-        return Err(Rejection::RootDistance);
-    }
-    if header.receive_timestamp.is_unknown() || header.transmit_timestamp.is_unknown() {
-        return Err(Rejection::MissingTimestamp);
-    }
-    let exchange = Exchange {
-        t1: request.sent.ok_or(Rejection::NotStamped)?.at,
-        t2: header.receive_timestamp,
-        t3: header.transmit_timestamp,
-        t4: at.at,
+    let modes: &[Mode] = match role {
+        Role::Client => &[Mode::Server],
+        Role::Peer => &[Mode::SymmetricActive, Mode::SymmetricPassive],
     };
-    let source_precision_s = f64::from(header.precision.min(0)).exp2();
-    let delay_s = delay_s(&exchange, options, precision_s + source_precision_s)?;
-    Ok(Reply::Sample(Sample {
-        time: exchange.middle(),
-        offset_s: exchange.offset_s() + options.offset_s,
-        delay_s,
-        dispersion_s: precision_s + source_precision_s + MAX_CLOCK_ERROR * delay_s,
-        root_delay_s,
-        root_dispersion_s,
-        stratum: header.stratum.max(options.minstratum),
-        leap: header.leap,
-        reference_id: header.reference_id,
-    }))
+    if modes.contains(&header.mode) { Ok(header) } else { Err(Rejection::WrongMode) }
 }
 
-/// The delay, if it and the order of the timestamps can be believed. `uncertainty_s` is what reading both
-/// clocks may be off by: the delay of a short path may come out that much below zero.
-fn delay_s(
-    exchange: &Exchange,
-    options: &SourceOptions,
-    uncertainty_s: f64,
-) -> Result<f64, Rejection> {
-    let processing_s = seconds::of(exchange.t3.since(exchange.t2));
-    let round_trip_s = seconds::of(exchange.t4.since(exchange.t1));
-    // Servers change the bits below their precision, so that a quick one may seem to answer before it is asked.
-    if !(-uncertainty_s..=LONGEST_PROCESSING_S).contains(&processing_s) || round_trip_s < 0.0 {
-        return Err(Rejection::OutOfOrder);
-    }
-    let delay_s = exchange.delay_s();
-    if delay_s < -uncertainty_s || delay_s > options.maxdelay_s {
-        return Err(Rejection::Delay);
-    }
-    Ok(delay_s.max(uncertainty_s))
-}
-
-fn kiss(header: &Header) -> Option<Kiss> {
+/// What the source asks for in place of an answer.
+pub(super) fn kiss(header: &Header) -> Option<Kiss> {
     match &header.reference_id.to_octets() {
+        _ if header.stratum != 0 => None,
         b"RATE" => Some(Kiss::Rate(header.poll)),
         b"DENY" => Some(Kiss::Deny),
         b"RSTR" => Some(Kiss::Restrict),
@@ -192,141 +165,91 @@ fn kiss(header: &Header) -> Option<Kiss> {
     }
 }
 
+/// Whether the source has the time.
+pub(super) fn check_synchronised(header: &Header) -> Result<(), Rejection> {
+    let root_delay_s = seconds::of_short(header.root_delay);
+    let root_dispersion_s = seconds::of_short(header.root_dispersion);
+    if header.leap == LeapIndicator::Unsynchronised
+        || !(1..=HIGHEST_STRATUM).contains(&header.stratum)
+    {
+        return Err(Rejection::Unsynchronised);
+    }
+    if root_delay_s / 2.0 + root_dispersion_s >= MAX_DISPERSION_S {
+        return Err(Rejection::RootDistance);
+    }
+    Ok(())
+}
+
+/// The sample of a measurement. `line` is what is known of the source's clock against ours, which matters when the
+/// exchange took long.
+pub(super) fn sample(
+    header: &Header,
+    measured: &Measured,
+    role: Role,
+    options: &SourceOptions,
+    precision_s: f64,
+    line: Option<&Line>,
+) -> Result<Sample, Rejection> {
+    let uncertainty_s = precision_s + f64::from(header.precision.min(0)).exp2();
+    let exchange = &measured.exchange;
+    if role == Role::Client {
+        check_order(measured, uncertainty_s)?;
+    }
+    let source_s = seconds::of(exchange.t3.since(exchange.t2));
+    // Our clock and the source's run apart in between.
+    let apart_s = line.map_or(0.0, |line| line.slope * source_s);
+    let delay_s = exchange.delay_s() + apart_s;
+    let skew = line.map_or(0.0, |line| SKEW_DEVIATIONS * line.slope_deviation);
+    let drift_s = (MAX_CLOCK_ERROR + skew) * measured.span_s();
+    if delay_s < -uncertainty_s - drift_s {
+        return Err(Rejection::Delay);
+    }
+    let delay_s = delay_s.max(uncertainty_s);
+    Ok(Sample {
+        time: exchange.middle(),
+        offset_s: exchange.offset_s() + options.offset_s,
+        delay_s,
+        dispersion_s: uncertainty_s + drift_s.max(MAX_CLOCK_ERROR * delay_s),
+        root_delay_s: measured.root_delay_s,
+        root_dispersion_s: measured.root_dispersion_s,
+        stratum: header.stratum.max(options.minstratum),
+        leap: header.leap,
+        reference_id: header.reference_id,
+    })
+}
+
+/// Whether a server's timestamps are in an order that can be believed; servers change the bits below their
+/// precision, so that a quick one may seem to answer before it is asked.
+fn check_order(measured: &Measured, uncertainty_s: f64) -> Result<(), Rejection> {
+    let exchange = &measured.exchange;
+    let processing_s = seconds::of(exchange.t3.since(exchange.t2));
+    let round_trip_s = seconds::of(exchange.t4.since(exchange.t1));
+    let believed = -uncertainty_s..=LONGEST_PROCESSING_S;
+    if believed.contains(&processing_s) && round_trip_s >= 0.0 {
+        Ok(())
+    } else {
+        Err(Rejection::OutOfOrder)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seams::{RequestId, StampedBy};
-    use ntp_common::time::{NtpShort, NtpTimestamp};
-    use ntp_common::wire::ReferenceId;
-    use proptest::prelude::*;
-
-    fn at(millis: u64) -> NtpTimestamp {
-        NtpTimestamp::from_bits((4_000_000_000 << 32) + (millis << 32) / 1000)
-    }
-
-    fn stamped(millis: u64) -> Stamped {
-        Stamped { at: at(millis), by: StampedBy::Kernel }
-    }
-
-    fn request() -> Request {
-        Request {
-            id: RequestId(1),
-            to: "192.0.2.1:123".parse().unwrap(),
-            nonce: NtpTimestamp::from_bits(0x1234_5678_9abc_def0),
-            sent: Some(stamped(0)),
-        }
-    }
-
-    fn good() -> Header {
-        Header {
-            mode: Mode::Server,
-            stratum: 2,
-            precision: -24,
-            origin_timestamp: request().nonce,
-            receive_timestamp: at(5),
-            transmit_timestamp: at(6),
-            ..Header::request(NtpTimestamp::UNKNOWN)
-        }
-    }
-
-    fn check(header: &Header, from: &str) -> Result<Reply, Rejection> {
-        let header = authenticate(&header.write(), from.parse().unwrap(), &request())?;
-        read(&header, &request(), stamped(9), &SourceOptions::default(), 1e-7)
-    }
 
     #[test]
-    fn good_reply_gives_a_sample() {
-        let Ok(Reply::Sample(sample)) = check(&good(), "192.0.2.1:123") else { panic!("rejected") };
-        assert!((sample.offset_s - 1e-3).abs() < 1e-9, "{}", sample.offset_s);
-        assert!((sample.delay_s - 8e-3).abs() < 1e-9);
-        assert_eq!(sample.stratum, 2);
-    }
-
-    #[test]
-    fn each_check_rejects_what_it_is_for() {
-        use Rejection as R;
-        type Spoil = fn(&mut Header);
-        let cases: [(&str, Spoil, R); 14] = [
-            ("origin", |h| h.origin_timestamp = NtpTimestamp::from_bits(1), R::WrongOrigin),
-            ("zero origin", |h| h.origin_timestamp = NtpTimestamp::UNKNOWN, R::WrongOrigin),
-            ("client mode", |h| h.mode = Mode::Client, R::WrongMode),
-            ("broadcast", |h| h.mode = Mode::Broadcast, R::WrongMode),
-            ("version 0", |h| h.version = 0, R::WrongVersion),
-            ("version 5", |h| h.version = 5, R::WrongVersion),
-            ("leap 3", |h| h.leap = LeapIndicator::Unsynchronised, R::Unsynchronised),
-            ("stratum 16", |h| h.stratum = 16, R::Unsynchronised),
-            ("distance", |h| h.root_delay = NtpShort::from_bits(32 << 16), R::RootDistance),
-            ("no T2", |h| h.receive_timestamp = NtpTimestamp::UNKNOWN, R::MissingTimestamp),
-            ("no T3", |h| h.transmit_timestamp = NtpTimestamp::UNKNOWN, R::MissingTimestamp),
-            ("T3 before T2", |h| h.transmit_timestamp = at(4), R::OutOfOrder),
-            ("negative delay", |h| h.transmit_timestamp = at(15), R::Delay),
-            ("unknown kiss", |h| h.stratum = 0, R::UnknownKiss),
-        ];
-        for (name, spoil, expected) in cases {
-            let mut header = good();
-            spoil(&mut header);
-            assert_eq!(check(&header, "192.0.2.1:123"), Err(expected), "{name}");
-        }
-    }
-
-    #[test]
-    fn reply_from_another_address_or_port_is_rejected() {
-        for from in ["192.0.2.2:123", "192.0.2.1:124", "[2001:db8::1]:123"] {
-            assert_eq!(check(&good(), from), Err(Rejection::WrongAddress), "{from}");
-        }
-    }
-
-    #[test]
-    fn reply_with_marks_in_equal_timestamps_is_believed() {
-        let header = Header {
-            receive_timestamp: NtpTimestamp::from_bits(at(5).to_bits() | 1),
-            transmit_timestamp: at(5),
-            ..good()
-        };
-        assert!(matches!(check(&header, "192.0.2.1:123"), Ok(Reply::Sample(_))));
-    }
-
-    #[test]
-    fn reply_that_comes_before_its_request_left_is_rejected() {
-        let read = |request: &Request, millis| {
-            read(&good(), request, stamped(millis), &SourceOptions::default(), 1e-7)
-        };
-        let late = Request { sent: Some(stamped(10)), ..request() };
-        assert_eq!(read(&late, 9), Err(Rejection::OutOfOrder));
-        let unstamped = Request { sent: None, ..request() };
-        assert_eq!(read(&unstamped, 9), Err(Rejection::NotStamped));
-        assert_eq!(read(&request(), 4000), Err(Rejection::Delay), "longer than maxdelay");
-    }
-
-    #[test]
-    fn kiss_codes_are_read() {
-        let codes = [(*b"RATE", Kiss::Rate(9)), (*b"DENY", Kiss::Deny), (*b"RSTR", Kiss::Restrict)];
-        for (code, expected) in codes {
-            let reference_id = ReferenceId::from_octets(code);
-            let leap = LeapIndicator::Unsynchronised;
-            let header = Header { stratum: 0, poll: 9, leap, reference_id, ..good() };
-            assert_eq!(check(&header, "192.0.2.1:123"), Ok(Reply::Kiss(expected)));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_replies_give_finite_samples_or_none(
-            octets in proptest::collection::vec(any::<u8>(), 0..80),
-            arrival: u64,
-        ) {
-            let mut packet = octets;
-            if packet.len() >= HEADER_LEN {
-                packet[0] = 0x24 | packet[0] & 0xc0;
-                packet[24..32].copy_from_slice(&request().nonce.to_bits().to_be_bytes());
-            }
-            let from = "192.0.2.1:123".parse().unwrap();
-            let Ok(header) = authenticate(&packet, from, &request()) else { return Ok(()) };
-            let at = Stamped { at: NtpTimestamp::from_bits(arrival), by: StampedBy::Daemon };
-            if let Ok(Reply::Sample(s)) = read(&header, &request(), at, &SourceOptions::default(), 1e-7) {
-                prop_assert!(s.offset_s.is_finite() && s.distance_s().is_finite());
-                prop_assert!(s.delay_s > 0.0 && s.delay_s <= 3.0);
-            }
+    fn tests_are_counted_up_to_the_one_that_failed() {
+        for (rejection, passed) in [
+            (Rejection::WrongMode, 0b00_0000_0000),
+            (Rejection::WrongOrigin, 0b10_0000_0000),
+            (Rejection::MissingTimestamp, 0b11_0000_0000),
+            (Rejection::Unsynchronised, 0b11_1100_0000),
+            (Rejection::RootDistance, 0b11_1110_0000),
+            (Rejection::Delay, 0b11_1111_0000),
+            (Rejection::DelayRatio, 0b11_1111_1000),
+            (Rejection::DelayDeviation, 0b11_1111_1100),
+            (Rejection::Loop, 0b11_1111_1110),
+        ] {
+            assert_eq!(rejection.tests_passed(), passed, "{rejection}");
         }
     }
 }

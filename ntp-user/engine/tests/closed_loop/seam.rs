@@ -8,7 +8,7 @@ use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::NtpDuration;
 use ntp_common::wire::HEADER_LEN;
 use ntp_engine::seams::{
-    Clock, ClockError, ClockStatus, DriftStore, Now, RefMap, RequestId, Resolver, SourceId,
+    Clock, ClockError, ClockStatus, DriftStore, Now, Port, RefMap, RequestId, Resolver, SourceId,
     Stamped, StampedBy, Transport,
 };
 
@@ -61,12 +61,13 @@ impl Transport for Seam {
         &mut self,
         source: SourceId,
         request: RequestId,
-        to: SocketAddr,
-        packet: &[u8; HEADER_LEN],
+        (_, to): (Port, SocketAddr),
+        packet: &[u8],
         clock: &dyn Clock,
     ) -> std::io::Result<Stamped> {
         let at = clock.now().time;
         let mut state = self.0.borrow_mut();
+        let packet = packet.first_chunk::<HEADER_LEN>().expect("a header");
         state.log.push(format!("send {source:?} {to} {packet:?}"));
         state.last_request = Some((source, request, *packet));
         state.answer(source, to, packet);

@@ -108,13 +108,13 @@ impl World {
         let Flying { source, from, packet, .. } = state.flying.remove(index);
         let at = Stamped { at: state.now().time, by: StampedBy::Kernel };
         drop(state);
-        self.driver.on_packet(source, from, &packet, at);
+        self.driver.on_packet(source, (from, None), &packet, at);
     }
 
     /// Hands the driver a packet that nobody in the world sent.
     pub(crate) fn forge(&mut self, source: SourceId, from: SocketAddr, packet: &[u8]) {
         let at = Stamped { at: self.look(|state| state.now().time), by: StampedBy::Kernel };
-        self.driver.on_packet(source, from, packet, at);
+        self.driver.on_packet(source, (from, None), packet, at);
     }
 
     /// Lets a name resolve to addresses.

@@ -95,7 +95,7 @@ server a asymmetry 0.6 maxdelay -1 offset 1ms";
         test.conf:7:20: error: `asymmetry` must be a number from -0.5 to 0.5, not `0.6`
          7 | server a asymmetry 0.6 maxdelay -1 offset 1ms
            |                    ^^^
-        test.conf:7:33: error: `maxdelay` must be a number of seconds, at least 0, not `-1`
+        test.conf:7:33: error: `maxdelay` must be a number of seconds from 0 to 1000, not `-1`
          7 | server a asymmetry 0.6 maxdelay -1 offset 1ms
            |                                 ^^
         test.conf:7:43: error: `offset` must be a number of seconds, not `1ms`
@@ -216,9 +216,6 @@ rtcfile /x";
         test.conf:1:1: warning: `keyfile` is accepted but has no effect yet
          1 | keyfile /etc/chrony/chrony.keys
            | ^^^^^^^
-        test.conf:2:10: warning: `xleave` is accepted but has no effect yet
-         2 | server a xleave
-           |          ^^^^^^
         test.conf:3:1: warning: `maxsources` has no effect on `server`, only on `pool`
          3 | server b maxsources 2
            | ^^^^^^
