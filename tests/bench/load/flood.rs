@@ -15,12 +15,14 @@ use crate::table::Table;
 const SPOOFED: u64 = 8_000_000;
 /// Clients that ask once a second.
 const REGULAR: u32 = 1000;
+/// What they may do, and the flood's addresses too: two requests a second.
+const LIMIT: &str = "ratelimit interval -1 burst 8 leak 3\n";
 /// How long.
 const DURATION: Duration = Duration::from_secs(10);
 
 /// Floods at the highest rate at which at most 0.1 % is lost.
 pub(crate) fn run(table: &mut Table, daemon: &NtpXdpd) -> Result<()> {
-    let candidate = Candidate::xdp("ntp-xdpd under flood", daemon, "");
+    let candidate = Candidate::xdp("ntp-xdpd under flood", daemon, LIMIT);
     let field = Field::open(Polling::ByThread)?;
     let server = candidate.start(&field)?;
     std::thread::sleep(SETTLE);

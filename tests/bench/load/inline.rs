@@ -24,6 +24,9 @@ const DURATION: Duration = Duration::from_millis(150);
 /// How many clients.
 const SPREADS: [u64; 2] = [10_000, 60_000];
 
+/// A record of every client and a limit of its rate, which no client of this load is over.
+const EVERYTHING: &str = "ratelimit interval -10 burst 255\n";
+
 /// What answers.
 enum Answering {
     /// A program that sends back what came.
@@ -45,13 +48,17 @@ struct Subject {
 
 pub(crate) fn run(table: &mut Table) -> Result<()> {
     let daemon = NtpXdpd::build(Profile::Release)?;
+    let server = |directives| Answering::Server(Candidate::xdp("answer", &daemon, directives));
     let mut subjects = [
         Subject::open("reflect", &Answering::Reflector("reflect"))?,
-        Subject::open("reflect + clock", &Answering::Reflector("reflect_clock"))?,
         Subject::open(
             "answer, uniform ACL",
-            &Answering::Server(Candidate::xdp("answer", &daemon, "")),
+            &server(
+                "noclientlog
+",
+            ),
         )?,
+        Subject::open("answer, everything on", &server(EVERYTHING))?,
     ];
     for clients in SPREADS {
         let mut least = vec![f64::INFINITY; subjects.len()];
