@@ -127,7 +127,7 @@ pub const SCENARIOS: &[Scenario] = &[
             },
             exactly("steps", 0.0, "the daemon has nothing to step"),
             exactly("foreign_steps", 0.0, "the kernel's leap second is not somebody else's step"),
-            at_most("offset_after_ms", 1.0, "neither second is slewed away"),
+            at_most("offset_after_ms", 50.0, "a second that is slewed away leaves hundreds"),
             exactly("kernel_still_armed", 0.0, "or the next midnight would leap, too"),
         ],
     },

@@ -44,7 +44,11 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
     guest.with(daemon, |guest, daemon| {
         world.synchronised()?;
         let left_s = world.truth.until_leap(world.truth.now()) + ASKED_S.start;
-        ensure!(left_s > 0.0, "this machine is too busy: the guest was ready {left_s} s too late");
+        ensure!(
+            left_s > 0.0,
+            "this machine is too busy: the guest was ready {} s too late",
+            -left_s
+        );
         wait_until(&world, ASKED_S.start);
         let before = daemon.served()?;
         let seen = across(&world)?;
