@@ -30,6 +30,7 @@ pub(crate) struct Field {
     pub(crate) lab: Lab,
     pub(crate) server: Host,
     pub(crate) client: Host,
+    polling: Polling,
     /// The kernel's threads that were there before.
     strangers: Tasks,
 }
@@ -56,19 +57,20 @@ impl Field {
             run(route.args(["route", "add", network, "via", "10.123.0.2"]), PATIENCE)?.success()?;
         }
         let strangers = Tasks::napi(LAN);
-        if polling == Polling::ByThread {
-            // What is in /sys depends on the namespace that it was mounted in.
-            let mut set = server.command("unshare");
-            let script =
-                format!("mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/{LAN}/threaded");
-            run(set.args(["--mount", "--", "sh", "-c", &script]), PATIENCE)?.success()?;
-        }
-        Ok(Self { lab, server, client, strangers })
+        Ok(Self { lab, server, client, polling, strangers })
     }
 
-    /// The threads that poll the server's interface. They are there once it has an XDP program.
-    pub(crate) fn polling(&self) -> Tasks {
-        Tasks::napi(LAN).without(&self.strangers)
+    /// Gives the server's interface threads of its own to poll it, if that is wanted, and finds them. The interface has
+    /// an XDP program by now: a veth pair is polled only with one, and the kernel refuses threads before that.
+    pub(crate) fn poll(&self) -> Result<Tasks> {
+        if self.polling == Polling::BySender {
+            return Ok(Tasks::default());
+        }
+        // What is in /sys depends on the namespace that it was mounted in.
+        let mut set = self.server.command("unshare");
+        let script = format!("mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/{LAN}/threaded");
+        run(set.args(["--mount", "--", "sh", "-c", &script]), PATIENCE)?.success()?;
+        Ok(Tasks::napi(LAN).without(&self.strangers))
     }
 
     /// Does `work` with a load test from the clients' host; `words` are further arguments.

@@ -85,7 +85,7 @@ impl Candidate {
             Program::Daemon(daemon) => daemon.id(),
             Program::Process(process) => process.id(),
         };
-        let tasks = Tasks::of_process(pid).and(field.polling());
+        let tasks = Tasks::of_process(pid).and(field.poll()?);
         tasks.pin(cpu).with_context(|| format!("cannot pin {}", self.name))?;
         Ok(Running { program, tasks, _passing: passing })
     }
