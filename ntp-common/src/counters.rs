@@ -58,10 +58,13 @@ pub enum Reason {
     BadMode = 26,
     /// The client asks too often: `ratelimit`.
     RateLimited = 27,
+    /// The message authentication code is wrong, or made with a key that is not known here. The user path checks
+    /// it, after everything else.
+    BadMac = 30,
 }
 
 /// Every reason, in the order of the counters.
-pub const REASONS: [Reason; 20] = [
+pub const REASONS: [Reason; 21] = [
     Reason::NotNtp,
     Reason::Malformed,
     Reason::VlanDepth,
@@ -82,6 +85,7 @@ pub const REASONS: [Reason; 20] = [
     Reason::BadVersion,
     Reason::BadMode,
     Reason::RateLimited,
+    Reason::BadMac,
 ];
 
 impl Reason {
@@ -109,6 +113,7 @@ impl Reason {
             Self::BadVersion => "bad_version",
             Self::BadMode => "bad_mode",
             Self::RateLimited => "rate_limited",
+            Self::BadMac => "bad_mac",
         }
     }
 

@@ -119,7 +119,8 @@ async fn serve(
     signals: Signals,
     interrupted: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
-    let Parts { clock, published, shared, sockets, is_inline, bound, metrics, xdp } = parts;
+    let Parts { clock, published, shared, key_file, sockets, is_inline, bound, metrics, xdp } =
+        parts;
     let local = LocalEnd {
         v4: config.bindacqaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
         v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
@@ -144,6 +145,7 @@ async fn serve(
         served,
         user_path: UserPath::Nobody,
         leap_file: LeapFile::of(config),
+        key_file,
         limits: limits(args),
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),

@@ -17,6 +17,7 @@ mod daemon;
 pub mod drift_file;
 mod event_loop;
 mod features;
+pub mod key_file;
 mod leap_file;
 mod log;
 pub mod metrics;

@@ -34,7 +34,6 @@ const AT_START: &[AtStart] = &[
     ("opencommands", |it| format!("{:?}", it.opencommands)),
     ("ratelimit", |it| format!("{:?}", it.ratelimit)),
     ("clientloglimit", |it| format!("{:?} {:?}", it.clientlog, it.clientloglimit_bytes)),
-    ("keyfile", |it| format!("{:?}", it.keyfile)),
     ("dumpdir", |it| format!("{:?}", it.dumpdir)),
     ("logdir", |it| format!("{:?}", it.logdir)),
     ("pidfile", |it| format!("{:?}", it.pidfile)),
@@ -98,6 +97,7 @@ impl Reloader {
             tasks.change_access(earlier, driver)?;
             return Err(error.into());
         }
+        tasks.key_file.change(wanted.keyfile.clone());
         driver.reconfigure((self.settings)(&self.args, &wanted, self.precision_log2));
         for (name, value) in AT_START {
             if value(&wanted) != value(&self.in_force) {

@@ -23,6 +23,7 @@ use crate::clock::DaemonClock;
 use crate::clock::follow::FollowClock;
 use crate::clock::readings::precision_log2;
 use crate::clock::system::SystemClock;
+use crate::key_file::KeyFile;
 use crate::metrics::{Endpoint, EndpointError};
 use crate::net::server_socket::{self, ServerAddresses};
 use crate::net::worker::Shared;
@@ -52,6 +53,8 @@ pub(crate) struct Parts {
     pub(crate) clock: DaemonClock,
     /// Where snapshots are published.
     pub(crate) published: Published,
+    /// Symmetric keys.
+    pub(crate) key_file: KeyFile,
     /// What serving threads share.
     pub(crate) shared: Shared,
     /// Server sockets, in a group for each thread; empty when nobody is served.
@@ -98,9 +101,11 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     let hold = xdp.as_ref().and_then(Xdp::hold);
     let published = Published::new(Arc::clone(&page), xdp_page, hold);
     published.set_clients(&limits);
+    let key_file = KeyFile::open(config.keyfile.clone());
     let shared = Shared {
         page,
         access: SharedAccess::new(access),
+        keys: Arc::clone(key_file.keys()),
         clients,
         precision_log2: precision_log2(),
     };
@@ -108,6 +113,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         clock,
         published,
         shared,
+        key_file,
         is_inline: threads == 0,
         bound: wanted.addresses.iter().map(SocketAddr::ip).collect(),
         sockets,

@@ -13,6 +13,7 @@ use ntp_engine::seams::Resolver;
 use crate::access::{AccessRules, HostAddresses, TooManyRules, add_rule};
 use crate::bpf::xdp::{Xdp, XdpError};
 use crate::event_loop::DaemonDriver;
+use crate::key_file::KeyFile;
 use crate::leap_file::LeapFile;
 use crate::metrics::State;
 use crate::net::interfaces::{Served, host_addresses, tables};
@@ -95,6 +96,8 @@ pub(crate) struct Tasks {
     pub(crate) user_path: UserPath,
     /// Where leap seconds are looked up.
     pub(crate) leap_file: Option<LeapFile>,
+    /// Symmetric keys.
+    pub(crate) key_file: KeyFile,
     /// When to end.
     pub(crate) limits: Limits,
     /// Whether systemd watches over the daemon.

@@ -4,6 +4,7 @@
 
 mod commands;
 mod degraded;
+mod keys;
 mod laboratory;
 mod lifetime;
 mod load;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         commands::trials(),
         symmetric::trials(),
         degraded::trials(),
+        keys::trials(),
         reload::trials(),
         package::trials(),
     ];

@@ -38,7 +38,11 @@ pub(crate) struct Played {
 impl Played {
     /// Starts the daemon with `directives`.
     pub(crate) fn open(directives: &str) -> Result<Self> {
-        let scene = Scene::open()?;
+        Self::open_in(Scene::open()?, directives)
+    }
+
+    /// Starts the daemon with `directives` in a scene that has files for it.
+    pub(crate) fn open_in(scene: Scene, directives: &str) -> Result<Self> {
         let daemon = daemon()?.start(&scene.lab, &scene.server, directives)?;
         Ok(Self { daemon, _upstream: None, scene })
     }

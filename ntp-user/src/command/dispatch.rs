@@ -40,6 +40,7 @@ pub(super) fn carry_out(
             Reply::ServerStats(reports::server_stats(&xdp, &user, commands.totals))
         }
         Request::Check(table, address) => check(table, address, commands, tasks).into(),
+        Request::Rekey => rekey(tasks).into(),
         Request::Access(table, ref rule) => add_rule(table, rule, commands, driver, tasks).into(),
         Request::Shutdown => {
             tracing::info!("Received shutdown command");
@@ -79,12 +80,16 @@ pub(super) fn carry_out(
         | Request::Manual(_)
         | Request::Local(_)
         | Request::Dump
-        | Request::Rekey
         | Request::CycleLogs => {
             tracing::warn!(?request, "This command is not built in yet");
             Status::Failed.into()
         }
     }
+}
+
+/// Reads the key file again.
+fn rekey(tasks: &Tasks) -> Status {
+    if tasks.key_file.read() { Status::Success } else { Status::Failed }
 }
 
 /// What is told about the source with this index.
@@ -101,7 +106,7 @@ fn of_source(
 fn check(table: AccessTable, address: Address, commands: &Commands, tasks: &Tasks) -> Status {
     let Address::Ip(address) = address else { return Status::AccessDenied };
     let is_allowed = match table {
-        AccessTable::Ntp => tasks.access.shared.allows(address),
+        AccessTable::Ntp => tasks.access.shared.current().allows(address),
         AccessTable::Command => commands.access.allows(address),
     };
     if is_allowed { Status::AccessAllowed } else { Status::AccessDenied }

@@ -9,6 +9,7 @@ use ntp_common::respond::{make_kiss_rate, make_symmetric_passive, respond};
 use ntp_common::snapshot::{RefSnapshot, head};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND, NtpDuration, NtpShort};
 use ntp_common::wire::{HEADER_LEN, LeapIndicator, Mode, version_of};
+use ntp_engine::auth::{self, KeyId, Keys, MAX_MAC_LEN};
 
 use super::control::Destination;
 use super::trailer::{self, Trailer};
@@ -18,6 +19,9 @@ use crate::serving::access_list::AccessList;
 /// How long a packet may have waited for the daemon; a timestamp older than that is taken for one from
 /// before a step of the clock.
 const MAX_WAIT_NS: i64 = 60_000_000_000;
+
+/// Octets of the longest reply: a header and a message authentication code.
+pub const REPLY_LEN: usize = HEADER_LEN + MAX_MAC_LEN;
 
 /// How far the snapshot of a clock that is not synchronised reaches back, nanoseconds.
 const UNSYNCHRONISED_PAST_NS: u64 = MAX_WAIT_NS.cast_unsigned() + NANOS_PER_SECOND;
@@ -33,6 +37,19 @@ pub struct Request {
     pub is_peer: bool,
     /// Whether its sender asks too often and is told so instead of the time.
     pub is_kiss: bool,
+    /// How it is authenticated.
+    pub authentication: Authentication,
+}
+
+/// How a request is authenticated, and its reply is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authentication {
+    /// Not at all.
+    None,
+    /// By a message authentication code that begins at this octet of the packet and has not been checked.
+    Unchecked(usize),
+    /// By this key.
+    Key(KeyId),
 }
 
 impl Request {
@@ -40,6 +57,36 @@ impl Request {
     #[must_use]
     pub const fn version(&self) -> u8 {
         version_of(self.header[0])
+    }
+
+    /// Checks the message authentication code of `packet`, if it has one.
+    ///
+    /// # Errors
+    /// [`Reason::BadMac`]: no reply is due, and none with another code would be believed.
+    pub fn authenticate(self, packet: &[u8], keys: &Keys) -> Result<Self, Reason> {
+        let Authentication::Unchecked(at) = self.authentication else { return Ok(self) };
+        let (key, _) =
+            auth::verify(keys, self.version(), packet, at).map_err(|_| Reason::BadMac)?;
+        Ok(Self { authentication: Authentication::Key(key), ..self })
+    }
+
+    /// Puts the reply and, where the request had one, its message authentication code, in the beginning of
+    /// `buffer`. Gives its length; nothing when the key is gone.
+    #[must_use]
+    pub fn seal(
+        &self,
+        reply: &[u8; HEADER_LEN],
+        keys: &Keys,
+        buffer: &mut [u8; REPLY_LEN],
+    ) -> Option<usize> {
+        buffer[..HEADER_LEN].copy_from_slice(reply);
+        match self.authentication {
+            Authentication::None => Some(HEADER_LEN),
+            Authentication::Key(id) => {
+                auth::append(id, keys.find(id)?, self.version(), buffer, HEADER_LEN)
+            }
+            Authentication::Unchecked(_) => None,
+        }
     }
 
     /// Makes the reply from times that `snapshot` speaks of.
@@ -94,15 +141,14 @@ pub fn admit(
     if !access.allows(from.ip()) {
         return Err(Reason::AccessDenied);
     }
-    match trailer::read(version_of(header[0]), &packet[HEADER_LEN..]) {
-        Trailer::None | Trailer::Fields => {}
-        // No keys are known: a code can't be right, and the client would not trust a reply without one.
-        Trailer::Mac => return Err(Reason::Extension),
+    let authentication = match trailer::read(version_of(header[0]), &packet[HEADER_LEN..]) {
+        Trailer::None | Trailer::Fields => Authentication::None,
+        Trailer::Mac(at) => Authentication::Unchecked(HEADER_LEN + at),
         Trailer::Malformed => return Err(Reason::BadLength),
-    }
+    };
     let family = if from.is_ipv4() { Family::V4 } else { Family::V6 };
     let is_peer = Mode::from_octet(header[0]) == Mode::SymmetricActive;
-    Ok(Request { header: *header, family, is_peer, is_kiss: false })
+    Ok(Request { header: *header, family, is_peer, is_kiss: false, authentication })
 }
 
 /// When a packet arrived, on the monotonic clock: `now` and `real_now` were read at one instant after it
@@ -192,12 +238,57 @@ mod tests {
         check(&request(0x23, &field), client(), Ok(false));
     }
 
+    fn keys() -> Keys {
+        Keys::parse("7 SHA1 ASCII:a-key-of-some-length\n").0
+    }
+
+    /// A request that is signed with one of our keys.
+    fn signed(first: u8, fields: &[u8]) -> Vec<u8> {
+        let mut packet = request(first, fields);
+        let len = packet.len();
+        packet.resize(len + MAX_MAC_LEN, 0);
+        let (id, keys) = (KeyId(7), keys());
+        let key = keys.find(id).unwrap();
+        let len = auth::append(id, key, version_of(first), &mut packet, len).unwrap();
+        packet.truncate(len);
+        packet
+    }
+
+    fn authenticate(packet: &[u8], keys: &Keys) -> Result<Authentication, Reason> {
+        let request = admit(packet, client(), None, &everyone())?;
+        request.authenticate(packet, keys).map(|request| request.authentication)
+    }
+
     #[test]
-    fn codes_that_cannot_be_checked_are_met_with_silence() {
-        check(&request(0x23, &[0; 20]), client(), Err(Reason::Extension));
-        check(&request(0x1b, &[0; 20]), client(), Err(Reason::Extension));
-        check(&request(0x23, &[0; 12]), client(), Err(Reason::BadLength));
-        check(&request(0x21, &[0; 20]), client(), Err(Reason::Extension));
+    fn right_codes_are_answered_with_right_codes_and_never_more_octets() {
+        let mut field = vec![0x12, 0x34, 0, 16];
+        field.resize(16, 0);
+        for (first, fields) in [(0x23, &[][..]), (0x1b, &[]), (0x21, &[]), (0x23, &field)] {
+            let packet = signed(first, fields);
+            assert_eq!(authenticate(&packet, &keys()), Ok(Authentication::Key(KeyId(7))));
+            let request = admit(&packet, client(), None, &everyone()).unwrap();
+            let request = request.authenticate(&packet, &keys()).unwrap();
+            let mut buffer = [0; REPLY_LEN];
+            let len = request.seal(&[first; HEADER_LEN], &keys(), &mut buffer).unwrap();
+            assert!(len <= packet.len());
+            let keys = keys();
+            let verified = auth::verify(&keys, request.version(), &buffer[..len], HEADER_LEN);
+            assert_eq!(verified.map(|(id, _)| id), Ok(KeyId(7)));
+            assert_eq!(request.seal(&[0; HEADER_LEN], &Keys::default(), &mut buffer), None);
+        }
+    }
+
+    #[test]
+    fn wrong_codes_and_unknown_keys_are_met_with_silence() {
+        let mut packet = signed(0x23, &[]);
+        assert_eq!(authenticate(&packet, &Keys::default()), Err(Reason::BadMac));
+        packet[10] ^= 1;
+        assert_eq!(authenticate(&packet, &keys()), Err(Reason::BadMac));
+        // Nothing but a key's number, and no code that any key makes.
+        assert_eq!(authenticate(&request(0x23, &[0; 4]), &keys()), Err(Reason::BadMac));
+        assert_eq!(authenticate(&request(0x1b, &[0; 12]), &keys()), Err(Reason::BadMac));
+        assert_eq!(authenticate(&request(0x23, &[0; 12]), &keys()), Err(Reason::BadLength));
+        assert_eq!(authenticate(&request(0x23, &[]), &keys()), Ok(Authentication::None));
     }
 
     #[test]

@@ -9,9 +9,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use libc::{iovec, mmsghdr};
-use ntp_common::wire::HEADER_LEN;
 
 use super::address::{NAME_LEN_U32, SocketName};
+use super::answer::REPLY_LEN;
 use super::control::{self, CONTROL_LEN, ControlBuffer, Destination, Received};
 
 /// Packets that are received at once.
@@ -115,11 +115,11 @@ impl Inbox {
 /// Replies that are about to leave.
 pub struct Outbox {
     calls: Calls,
-    replies: Box<[[u8; HEADER_LEN]]>,
+    replies: Box<[[u8; REPLY_LEN]]>,
     names: Box<[SocketName]>,
     controls: Box<[ControlBuffer]>,
     // The headers point at these.
-    _pieces: Box<[iovec]>,
+    pieces: Box<[iovec]>,
     headers: Box<[mmsghdr]>,
     filled: usize,
 }
@@ -129,7 +129,7 @@ impl Outbox {
     #[must_use]
     pub fn new(calls: Calls) -> Self {
         let len = capacity(calls, OUTBOX_LEN);
-        let mut replies = vec![[0; HEADER_LEN]; len].into_boxed_slice();
+        let mut replies = vec![[0; REPLY_LEN]; len].into_boxed_slice();
         let mut names = vec![SocketName::EMPTY; len].into_boxed_slice();
         let mut controls = vec![ControlBuffer::EMPTY; len].into_boxed_slice();
         let mut pieces: Box<[iovec]> = replies.iter_mut().map(|reply| piece(reply)).collect();
@@ -138,7 +138,7 @@ impl Outbox {
             header.msg_hdr.msg_name = ptr::from_mut(name).cast();
             header.msg_hdr.msg_control = ptr::from_mut(control).cast();
         }
-        Self { calls, replies, names, controls, _pieces: pieces, headers, filled: 0 }
+        Self { calls, replies, names, controls, pieces, headers, filled: 0 }
     }
 
     /// How many replies are sent at once.
@@ -147,12 +147,18 @@ impl Outbox {
         self.headers.len()
     }
 
-    /// Adds a reply that goes to `to`, from the address that `from` says the request came to. There must
-    /// be room.
-    pub fn push(&mut self, reply: &[u8; HEADER_LEN], to: SocketAddr, from: Option<&Destination>) {
+    /// Adds a reply, written into a buffer by `write`, which gives its length or that there is none. It goes to
+    /// `to`, from the address that `from` says the request came to. There must be room.
+    pub fn push(
+        &mut self,
+        to: SocketAddr,
+        from: Option<&Destination>,
+        write: impl FnOnce(&mut [u8; REPLY_LEN]) -> Option<usize>,
+    ) {
         let index = self.filled;
+        let Some(len) = write(&mut self.replies[index]) else { return };
+        self.pieces[index].iov_len = len.min(REPLY_LEN);
         let (name, name_len) = SocketName::of(to);
-        self.replies[index] = *reply;
         self.names[index] = name;
         let control = &mut self.controls[index];
         let control_len = from.map_or(0, |from| control::write_source(control, from));

@@ -200,11 +200,13 @@ mod tests {
     use crate::serving::access_list::{AccessList, SharedAccess};
     use crate::serving::clients::Clients;
     use crate::serving::ring::{OwnedPage, SnapshotWriter};
+    use crate::serving::versioned::Versioned;
     use ntp_common::counters::{Reason, answered};
     use ntp_common::ratelimit::ClientRules;
     use ntp_common::snapshot::{RefSnapshot, head};
     use ntp_common::time::{NANOS_PER_SECOND, NtpShort, NtpTimestamp};
     use ntp_common::wire::{HEADER_LEN, Header, LeapIndicator, Mode};
+    use ntp_engine::auth::Keys;
     use std::net::{SocketAddr, UdpSocket};
     use std::time::Duration;
 
@@ -224,6 +226,7 @@ mod tests {
         let shared = Shared {
             page: OwnedPage::new(),
             access: SharedAccess::new(AccessList::compile(&rules).unwrap()),
+            keys: Versioned::new(Keys::default()),
             clients: Clients::on_heap(ClientRules::new(16, [3, 5])),
             precision_log2: -25,
         };

@@ -23,8 +23,8 @@ pub enum Trailer {
     None,
     /// Well-formed extension fields, and nothing else.
     Fields,
-    /// A message authentication code, perhaps behind extension fields.
-    Mac,
+    /// A message authentication code, behind so many octets of extension fields.
+    Mac(usize),
     /// Neither.
     Malformed,
 }
@@ -37,12 +37,12 @@ pub fn read(version: u8, octets: &[u8]) -> Trailer {
     }
     if version < 4 {
         // There were no extension fields yet.
-        return if octets.len() >= CRYPTO_NAK_LEN { Trailer::Mac } else { Trailer::Malformed };
+        return if octets.len() >= CRYPTO_NAK_LEN { Trailer::Mac(0) } else { Trailer::Malformed };
     }
     let mut rest = octets;
     while !rest.is_empty() {
         if rest.len() == CRYPTO_NAK_LEN || V4_MAC_LEN.contains(&rest.len()) {
-            return Trailer::Mac;
+            return Trailer::Mac(octets.len() - rest.len());
         }
         let Some(after) = after_field(rest) else { return Trailer::Malformed };
         rest = after;
@@ -96,9 +96,11 @@ mod tests {
     #[test]
     fn macs_are_told_by_the_length_that_is_left() {
         for len in [4, 20, 24] {
-            check(4, &fields(&[], len), Trailer::Mac);
-            check(4, &fields(&[16], len), Trailer::Mac);
-            check(4, &fields(&[28, 16], len), Trailer::Mac);
+            check(4, &fields(&[], len), Trailer::Mac(0));
+            // A field and a key's number alone are as long as a code.
+            let behind = if len == 4 { 0 } else { 16 };
+            check(4, &fields(&[16], len), Trailer::Mac(behind));
+            check(4, &fields(&[28, 16], len), Trailer::Mac(28 + behind));
         }
         for len in [8, 12, 16, 28, 36, 52] {
             check(4, &fields(&[], len), Trailer::Malformed);
@@ -120,8 +122,8 @@ mod tests {
     #[test]
     fn older_versions_have_macs_only() {
         check(3, &[], Trailer::None);
-        check(3, &fields(&[28], 0), Trailer::Mac);
-        check(1, &[0; 12], Trailer::Mac);
+        check(3, &fields(&[28], 0), Trailer::Mac(0));
+        check(1, &[0; 12], Trailer::Mac(0));
         check(2, &[0; 3], Trailer::Malformed);
     }
 

@@ -9,6 +9,7 @@ use ntp_common::counters::{KISSES, LEAKED, Reason};
 use ntp_common::ratelimit::Verdict;
 use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::MonoNs;
+use ntp_engine::auth::Keys;
 use rand::RngExt;
 use rand::rngs::ThreadRng;
 
@@ -16,10 +17,11 @@ use super::answer::{Request, admit, arrival, unsynchronised};
 use super::batch::{Calls, INBOX_LEN, Inbox, Outbox, Packet};
 use super::control::Destination;
 use crate::clock::readings::{UnixTime, bracketed, monotonic};
-use crate::serving::access_list::{AccessHandle, SharedAccess};
+use crate::serving::access_list::{AccessList, SharedAccess};
 use crate::serving::clients::Clients;
 use crate::serving::counters::WorkerCounters;
 use crate::serving::ring::{OwnedPage, SnapshotReader};
+use crate::serving::versioned::{Handle, Versioned};
 
 /// What workers share.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct Shared {
     pub page: Arc<OwnedPage>,
     /// Access rules in force.
     pub access: Arc<SharedAccess>,
+    /// Symmetric keys in force.
+    pub keys: Arc<Versioned<Keys>>,
     /// What is known of clients.
     pub clients: Arc<Clients>,
     /// Precision of the kernel's clock, log2 seconds.
@@ -37,7 +41,8 @@ pub struct Shared {
 /// Serves requests.
 pub struct Worker {
     snapshots: SnapshotReader<Arc<OwnedPage>>,
-    access: AccessHandle,
+    access: Handle<AccessList>,
+    keys: Handle<Keys>,
     clients: Arc<Clients>,
     precision_log2: i8,
     counters: Arc<WorkerCounters>,
@@ -68,7 +73,8 @@ impl Worker {
     pub fn new(shared: &Shared, counters: Arc<WorkerCounters>, calls: Calls) -> Self {
         Self {
             snapshots: SnapshotReader::new(Arc::clone(&shared.page)),
-            access: AccessHandle::new(Arc::clone(&shared.access)),
+            access: Handle::new(Arc::clone(&shared.access)),
+            keys: Handle::new(Arc::clone(&shared.keys)),
             clients: Arc::clone(&shared.clients),
             precision_log2: shared.precision_log2,
             counters,
@@ -107,7 +113,7 @@ impl Worker {
     /// Decides about all packets of the batch.
     fn admit_all(&mut self, snapshot: Option<&RefSnapshot>, now: Readings) {
         self.due.clear();
-        let access = self.access.list();
+        let (access, keys) = (self.access.latest(), self.keys.latest());
         for packet in self.inbox.packets() {
             let admitted = if packet.is_truncated {
                 Err(Reason::BadLength)
@@ -117,6 +123,8 @@ impl Worker {
             let due = admitted.and_then(|request| {
                 let snapshot = snapshot.ok_or(Reason::SnapshotBusy)?;
                 let is_kiss = charge(&self.clients, &self.counters, &packet, now.mono)?;
+                // The dearest check comes last.
+                let request = request.authenticate(packet.octets, keys)?;
                 Ok(Due::new(Request { is_kiss, ..request }, &packet, now, snapshot))
             });
             match due {
@@ -128,13 +136,16 @@ impl Worker {
 
     /// Answers the requests that were admitted.
     fn answer_all(&mut self, snapshot: &RefSnapshot, socket: BorrowedFd<'_>) {
-        let (outbox, counters) = (&mut self.outbox, &self.counters);
+        // The keys that the requests were checked with.
+        let (outbox, counters, keys) = (&mut self.outbox, &self.counters, self.keys.held());
         for due in self.due.chunks(outbox.capacity()) {
             let fuzz: u64 = self.rng.random();
             let transmit = monotonic();
             for (reply, fuzz) in due.iter().zip(fuzz.to_ne_bytes()) {
-                let octets = reply.request.reply(snapshot, reply.arrival, transmit, fuzz);
-                outbox.push(&octets, reply.client, reply.asked.as_ref());
+                outbox.push(reply.client, reply.asked.as_ref(), |buffer| {
+                    let octets = reply.request.reply(snapshot, reply.arrival, transmit, fuzz);
+                    reply.request.seal(&octets, keys, buffer)
+                });
             }
             outbox.send(socket, |index| {
                 let request = &due[index].request;

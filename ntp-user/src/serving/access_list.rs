@@ -1,13 +1,12 @@
-//! Access rules as the user path asks them, and their replacement while workers are using them.
+//! Access rules as the user path asks them.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use ntp_common::acl::{AclTable, FamilyRule};
 
 use crate::access::{AccessRules, FamilyRules, TooManyRules};
 use crate::net::acl_table::zeroed_table;
+use crate::serving::versioned::Versioned;
 
 /// Compiled rules.
 pub struct AccessList {
@@ -60,64 +59,14 @@ fn in_table(table: &AclTable, address: IpAddr) -> bool {
 }
 
 /// The rules in force, for all workers.
-pub struct SharedAccess {
-    version: AtomicU64,
-    list: Mutex<Arc<AccessList>>,
-}
-
-impl SharedAccess {
-    /// Puts `list` into force.
-    #[must_use]
-    pub fn new(list: AccessList) -> Arc<Self> {
-        Arc::new(Self { version: AtomicU64::new(0), list: Mutex::new(Arc::new(list)) })
-    }
-
-    /// Puts other rules into force.
-    pub fn replace(&self, list: AccessList) {
-        *self.list.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
-        self.version.fetch_add(1, Ordering::Release);
-    }
-
-    /// Whether a client at `address` is answered.
-    #[must_use]
-    pub fn allows(&self, address: IpAddr) -> bool {
-        self.current().1.allows(address)
-    }
-
-    fn current(&self) -> (u64, Arc<AccessList>) {
-        let version = self.version.load(Ordering::Acquire);
-        (version, Arc::clone(&self.list.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-}
-
-/// One worker's hold on the rules in force: asking for them costs one load when they are unchanged.
-pub struct AccessHandle {
-    shared: Arc<SharedAccess>,
-    version: u64,
-    list: Arc<AccessList>,
-}
-
-impl AccessHandle {
-    /// Takes hold of the rules in force.
-    #[must_use]
-    pub fn new(shared: Arc<SharedAccess>) -> Self {
-        let (version, list) = shared.current();
-        Self { shared, version, list }
-    }
-
-    /// The rules in force.
-    pub fn list(&mut self) -> &AccessList {
-        if self.shared.version.load(Ordering::Acquire) != self.version {
-            (self.version, self.list) = self.shared.current();
-        }
-        &self.list
-    }
-}
+pub type SharedAccess = Versioned<AccessList>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serving::versioned::Handle;
     use ipnet::IpNet;
+    use std::sync::Arc;
 
     fn allowing(network: &str) -> AccessList {
         let mut rules = AccessRules::default();
@@ -129,9 +78,9 @@ mod tests {
     fn worker_sees_rules_that_were_replaced() {
         let client = IpAddr::from([192, 0, 2, 1]);
         let shared = SharedAccess::new(allowing("192.0.2.0/24"));
-        let mut handle = AccessHandle::new(Arc::clone(&shared));
-        assert!(handle.list().allows(client));
+        let mut handle = Handle::new(Arc::clone(&shared));
+        assert!(handle.latest().allows(client));
         shared.replace(allowing("198.51.100.0/24"));
-        assert!(!handle.list().allows(client));
+        assert!(!handle.latest().allows(client));
     }
 }

@@ -6,3 +6,4 @@ pub mod clients;
 pub mod counters;
 pub mod published;
 pub mod ring;
+pub mod versioned;

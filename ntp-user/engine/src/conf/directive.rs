@@ -194,7 +194,7 @@ const READ: &[Directive] = &[
     // Files, logs, privileges.
     many("include PATTERN", Works, Include),
     many("confdir DIRECTORY...", Works, Confdir),
-    one("keyfile FILE", NoEffectYet, |c, s, o| {
+    one("keyfile FILE", Works, |c, s, o| {
         s.word(o, "a file").map(|v| c.keyfile = Some(v.text.into()))
     }),
     many("log [KIND]...", NoEffectYet, Apply(read::log)),

@@ -205,7 +205,6 @@ binddevice eth0";
 #[test]
 fn warns_of_what_has_no_effect() {
     let text = "\
-keyfile /etc/chrony/chrony.keys
 server a xleave
 server b maxsources 2
 local orphan
@@ -213,23 +212,20 @@ hwtstimeout 0.001
 ntsdumpdir /var/lib/chrony
 rtcfile /x";
     assert_snapshot!(warn(text), @r#"
-        test.conf:1:1: warning: `keyfile` is accepted but has no effect yet
-         1 | keyfile /etc/chrony/chrony.keys
-           | ^^^^^^^
-        test.conf:3:1: warning: `maxsources` has no effect on `server`, only on `pool`
-         3 | server b maxsources 2
+        test.conf:2:1: warning: `maxsources` has no effect on `server`, only on `pool`
+         2 | server b maxsources 2
            | ^^^^^^
-        test.conf:4:7: warning: `orphan` is accepted but has no effect yet
-         4 | local orphan
+        test.conf:3:7: warning: `orphan` is accepted but has no effect yet
+         3 | local orphan
            |       ^^^^^^
-        test.conf:5:1: warning: `hwtstimeout` is accepted but has no effect yet
-         5 | hwtstimeout 0.001
+        test.conf:4:1: warning: `hwtstimeout` is accepted but has no effect yet
+         4 | hwtstimeout 0.001
            | ^^^^^^^^^^^
-        test.conf:6:1: warning: `ntsdumpdir` is accepted but has no effect yet
-         6 | ntsdumpdir /var/lib/chrony
+        test.conf:5:1: warning: `ntsdumpdir` is accepted but has no effect yet
+         5 | ntsdumpdir /var/lib/chrony
            | ^^^^^^^^^^
-        test.conf:7:1: warning: `rtcfile` is no longer supported and has no effect
-         7 | rtcfile /x
+        test.conf:6:1: warning: `rtcfile` is no longer supported and has no effect
+         6 | rtcfile /x
            | ^^^^^^^
     "#);
 }

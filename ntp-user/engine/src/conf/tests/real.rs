@@ -58,7 +58,7 @@ fn load(text: &str, warnings: usize) -> Config {
 
 #[test]
 fn reads_the_server_of_a_lan() {
-    let config = load(LAN_SERVER, 1);
+    let config = load(LAN_SERVER, 0);
     assert_eq!(config.access.len(), 1);
     let target = AccessTarget::Network("10.0.0.0/24".parse().unwrap());
     assert_eq!(config.access[0].value.target, target);
@@ -87,7 +87,7 @@ fn reads_a_server_in_production() {
 
 #[test]
 fn reads_the_default_of_a_distribution() {
-    let config = load(UBUNTU, 1);
+    let config = load(UBUNTU, 0);
     assert!(config.sources.iter().all(|source| source.value.kind == SourceKind::Pool));
     let sizes: Vec<_> = config.sources.iter().map(|s| s.value.options.maxsources).collect();
     assert_eq!(sizes, [4, 1, 1, 2]);
