@@ -61,8 +61,8 @@ fn by_frames() -> Result<()> {
     let (sent, count) = (kind("plain", "sent")?, kind("plain", "answered")?);
     ensure!(sent > 100 && sent == count, "{count} of {sent} answered: {report:#}");
     // One request goes before the load.
-    let served = answered(&counters);
-    ensure!(served == count + 1, "the kernel counts {served} answers, the load test {count}");
+    let in_kernel = answered(&counters);
+    ensure!(in_kernel == count + 1, "the kernel counts {in_kernel} answers, the load test {count}");
     let reasons =
         [Reason::Short, Reason::BadLength, Reason::BadVersion, Reason::BadMode, Reason::NotRequest];
     let left: u64 = reasons.iter().map(|&reason| counters[reason as usize]).sum();
