@@ -10,8 +10,9 @@ use rand_chacha::ChaCha12Rng;
 
 use crate::corpus;
 use crate::identity::agree;
+use crate::kernel::monotonic_ns;
 use crate::model::{World, judge};
-use crate::world::{Server, frozen, monotonic_ns, running};
+use crate::world::{Server, frozen, running};
 
 /// Snapshots that are drawn.
 const SNAPSHOTS: u32 = 60;
