@@ -15,10 +15,23 @@ const FREQUENCY_WANDER: f64 = 1e-17;
 
 /// What deviations that were found from few samples are to be multiplied by to bound an error: with so few
 /// the noise of the samples is hardly known, and chance makes it seem small.
-pub(crate) fn caution(samples: usize) -> f64 {
+fn caution(samples: usize) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
     let samples = samples.max(1) as f64;
     1.0 + FEW_SAMPLES / samples
+}
+
+/// Largest growth of an error that is told out of caution, seconds a second: four deviations of a frequency that
+/// nothing is known of. Hardly a crystal is off by a tenth of it.
+const MOST_CAUTIOUS: f64 = 2e-3;
+
+/// Bound of the growth of an error, seconds a second, where `skew` bounds the error of a frequency that was found from
+/// so many samples.
+///
+/// Caution knows an end: within a minute it would make the bounds of an honest source that was heard once so wide that
+/// it has no vote any more, and leave the choice to a liar that was heard four times.
+pub(crate) fn error_growth(skew: f64, samples: usize) -> f64 {
+    MAX_CLOCK_ERROR + (caution(samples) * skew).min(MOST_CAUTIOUS).max(skew)
 }
 
 /// Samples whose deviations are to be doubled.
@@ -52,5 +65,20 @@ impl KnownFrequency {
     /// The variance `age_s` after it was known.
     pub(crate) fn variance_after(&self, age_s: f64) -> f64 {
         self.deviation.powi(2) + FREQUENCY_WANDER * age_s
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_samples_make_errors_grow_faster_but_not_without_limit() {
+        let ppm = |skew_ppm: f64, samples| error_growth(skew_ppm * 1e-6, samples) * 1e6;
+        for (skew_ppm, samples, expected_ppm) in
+            [(1.0, 1000, 2.032), (1.0, 1, 34.0), (1000.0, 1, 2001.0), (50_000.0, 1, 50_001.0)]
+        {
+            assert!((ppm(skew_ppm, samples) / expected_ppm - 1.0).abs() < 1e-9, "{skew_ppm}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::LeapIndicator;
 
 use crate::conf::SourceOptions;
-use crate::estimate::{Estimate, KnownFrequency, MAX_CLOCK_ERROR, SKEW_DEVIATIONS, caution};
+use crate::estimate::{Estimate, KnownFrequency, SKEW_DEVIATIONS, error_growth};
 use crate::filter::DelayFilter;
 use crate::regress::{self, Line, Point, Prior};
 use crate::sample::{ClockChange, Sample};
@@ -267,8 +267,7 @@ impl Series {
     /// has grown since as the line does: by milliseconds where the clock is slewed.
     pub(crate) fn bounds(&self, time: NtpTimestamp) -> Option<Bounds> {
         let line = self.line?;
-        let skew = SKEW_DEVIATIONS * caution(self.len()) * line.slope_deviation;
-        let rate = MAX_CLOCK_ERROR + skew;
+        let rate = error_growth(SKEW_DEVIATIONS * line.slope_deviation, self.len());
         let bounds = |sample: &Sample| Bounds {
             root_delay_s: sample.root_delay_s + sample.delay_s,
             offset_s: sample.offset_s + line.slope * seconds::of(time.since(sample.time)),
@@ -360,6 +359,6 @@ mod tests {
         assert!((now.root_delay_s - 0.011).abs() < 1e-5, "{now:?}");
         assert!((0.001..0.0015).contains(&now.root_dispersion_s), "{now:?}");
         let later = series.bounds(at(1000.0)).unwrap();
-        assert!(later.root_dispersion_s > now.root_dispersion_s + 1000.0 * MAX_CLOCK_ERROR * 0.9);
+        assert!(later.root_dispersion_s > now.root_dispersion_s + 1000.0 * 0.9e-6);
     }
 }

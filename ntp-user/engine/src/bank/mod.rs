@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use ntp_common::time::NtpTimestamp;
 
-use crate::estimate::{Estimate, KnownFrequency, caution};
+use crate::estimate::{Estimate, KnownFrequency, error_growth};
 use crate::sample::{ClockChange, Sample};
 use crate::seams::SourceId;
 use crate::seconds;
@@ -351,9 +351,9 @@ impl Bank {
         })
     }
 
-    /// What the deviations of estimates are to be multiplied by to bound an error.
-    pub(crate) fn caution(&self) -> f64 {
-        caution(self.good)
+    /// Bound of the growth of an estimate's error, seconds a second, where `skew` bounds the frequency's.
+    pub(crate) fn error_growth(&self, skew: f64) -> f64 {
+        error_growth(skew, self.good)
     }
 
     /// Seconds after which it is worth to ask a source again that answers a share `reach` of requests: as

@@ -8,7 +8,7 @@ use rand::Rng;
 
 use super::{Engine, WAIT_S, first_delay_s};
 use crate::discipline::{Permission, UNKNOWN_DEVIATION};
-use crate::estimate::{Estimate, KnownFrequency, MAX_CLOCK_ERROR};
+use crate::estimate::{Estimate, KnownFrequency};
 use crate::reference::Upstream;
 use crate::report::{SourceState, Verdict};
 use crate::seams::{Action, ClockStatus, Now, SourceId};
@@ -106,7 +106,7 @@ impl<R: Rng> Engine<R> {
         self.smooth_correction(before, orders.step.is_some(), now);
         self.reference.update(Upstream {
             dispersion_rate: upstream.dispersion_rate
-                + self.bank.caution() * self.discipline.skew(),
+                + self.bank.error_growth(self.discipline.skew()),
             ..upstream
         });
         self.updates.interval_s =
@@ -242,7 +242,7 @@ fn upstream(source: &Source, estimate: &Estimate, now: &Now) -> Option<Upstream>
         root_delay_s: bounds.root_delay_s,
         root_dispersion_s: bounds.root_dispersion_s + (estimate.offset_s - bounds.offset_s).abs(),
         // Two estimators that differ are both in doubt.
-        dispersion_rate: MAX_CLOCK_ERROR + (estimate.slope - source.series().line()?.slope).abs(),
+        dispersion_rate: (estimate.slope - source.series().line()?.slope).abs(),
         updated: now.time + seconds::duration(estimate.offset_s),
         at: now.mono,
     })
