@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use ntp_lab::scene::{CLIENT, SERVER, UPSTREAM};
 use ntp_lab::{Chronyc, Told, Way, command_socket, peers};
 
-use crate::played::{LOCAL, PATIENCE, Played, answer, counted};
+use crate::played::{LOCAL, PATIENCE, Played, answer, counted, until};
 use crate::trial::Needs::{Chronyc as ChronycNeeded, Chronyd, Namespaces};
 use crate::trial::trial;
 
@@ -32,6 +32,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             "access rules from chronyc are in force at once",
             &[Namespaces, ChronycNeeded],
             access,
+        ),
+        trial(
+            "chronyc is answered whatever it says",
+            &[Namespaces, Chronyd, ChronycNeeded],
+            every_command,
+        ),
+        trial(
+            "sources come and go and change as chronyc says",
+            &[Namespaces, Chronyd, ChronycNeeded],
+            sources,
         ),
         trial("daemon ends when chronyc says so", &[Namespaces, ChronycNeeded], shutdown),
     ]
@@ -181,6 +191,111 @@ fn access() -> Result<()> {
         let told = asked.told(wrong)?.output;
         ensure!(told.contains("507 Bad subnet") || told.contains("Could not read"), "{told}");
     }
+    Ok(())
+}
+
+/// Every command of chronyc, with a part of what it is answered.
+const COMMANDS: &[(&str, &str)] = &[
+    ("tracking", "Normal"),
+    ("sources -a", "^,"),
+    ("sourcestats -a", "10.123.1.1,"),
+    ("sourcename 10.123.1.1", "10.123.1.1"),
+    ("selectopts 10.123.1.1 +prefer", "200 OK"),
+    ("ntpdata 10.123.1.1", "10.123.1.1,"),
+    ("authdata", "10.123.1.1,-,0,0,0,"),
+    ("activity", "1,0,0,0,0"),
+    ("serverstats", "0,0,"),
+    ("rtcdata", "513 RTC driver not running"),
+    ("writertc", "513 RTC driver not running"),
+    ("trimrtc", "513 RTC driver not running"),
+    ("smoothing", "505 Facility not enabled in daemon"),
+    ("smoothtime reset", "505 Facility not enabled in daemon"),
+    ("manual list", ""),
+    ("manual off", "200 OK"),
+    ("manual reset", "200 OK"),
+    ("manual delete 3", "516 Sample index out of range"),
+    ("settime 12:00", "505 Facility not enabled in daemon"),
+    ("offline 10.123.1.1", "200 OK"),
+    ("online 10.123.0.0/255.255.0.0", "200 OK"),
+    ("online 192.0.2.1", "503 No such source"),
+    ("onoffline", "200 OK"),
+    ("burst 1/2 10.123.1.1", "200 OK"),
+    ("minpoll 10.123.1.1 -1", "200 OK"),
+    ("maxpoll 10.123.1.1 1", "200 OK"),
+    ("maxdelay 10.123.1.1 0.5", "200 OK"),
+    ("maxdelayratio 10.123.1.1 9", "200 OK"),
+    ("maxdelaydevratio 10.123.1.1 9", "200 OK"),
+    ("minstratum 10.123.1.1 5", "200 OK"),
+    ("minstratum 192.0.2.1 5", "503 No such source"),
+    ("polltarget 10.123.1.1 9", "200 OK"),
+    ("refresh", "200 OK"),
+    ("reset sources", "200 OK"),
+    ("reload sources", "200 OK"),
+    ("rekey", "200 OK"),
+    ("dump", "200 OK"),
+    ("cyclelogs", "200 OK"),
+    ("local stratum 7", "200 OK"),
+    ("local off", "200 OK"),
+    ("allow 192.0.2.0/24", "200 OK"),
+    ("deny 192.0.2.0/25", "200 OK"),
+    ("accheck 192.0.2.1", "209 Access denied"),
+    ("accheck 192.0.2.129", "208 Access allowed"),
+    ("cmdallow 192.0.2.0/24", "200 OK"),
+    ("cmddeny all", "200 OK"),
+    ("cmdaccheck 192.0.2.1", "209 Access denied"),
+    ("add server 10.123.1.1", "511 Source already present"),
+    ("delete 192.0.2.1", "503 No such source"),
+    ("waitsync 1", "try: 1"),
+];
+
+fn every_command() -> Result<()> {
+    let directives = format!("server {} iburst minpoll -2 maxpoll 0\nallow\n", UPSTREAM.v4);
+    let (played, _) = Played::following(3, &directives)?;
+    let asked = Asked::new(played)?;
+    for (command, expected) in COMMANDS {
+        let told = asked.told(command)?.output;
+        ensure!(told.contains(expected), "{command}: {told}");
+        // Nothing that is printed may be taken for what it is not.
+        ensure!(!told.contains("506 Cannot talk"), "{command}: {told}");
+        ensure!(!told.contains("Bad"), "{command}: {told}");
+        let printed = asked.chronyc.print(&asked.played.scene.server, &asked.way, command)?.output;
+        ensure!(!printed.contains("506 Cannot talk"), "{command}: {printed}");
+    }
+    Ok(())
+}
+
+fn sources() -> Result<()> {
+    let directives = format!("server {} iburst minpoll -2 maxpoll 0\nallow\n", UPSTREAM.v4);
+    let (played, _) = Played::following(3, &directives)?;
+    let asked = Asked::new(played)?;
+    let data = asked.give(&format!("ntpdata {}", UPSTREAM.v4))?;
+    let rows = data.rows();
+    let row = rows.first().context("no data")?;
+    let remote = u32::from_be_bytes(UPSTREAM.v4.octets());
+    ensure!(row[0] == UPSTREAM.v4.to_string() && row[1] == format!("{remote:08X}"), "{row:?}");
+    // Port, leap, version, mode, stratum.
+    ensure!(row[2] == "0" || row[3..].contains(&"123".to_owned()), "{row:?}");
+    ensure!(data.output.contains(",Normal,4,Server,3,"), "{row:?}");
+
+    asked.give(&format!("offline {}", UPSTREAM.v4))?;
+    ensure!(asked.give("activity")?.output.trim() == "0,1,0,0,0");
+    asked.give("online")?;
+    ensure!(asked.give("activity")?.output.trim() == "1,0,0,0,0");
+
+    asked.give(&format!("delete {}", UPSTREAM.v4))?;
+    ensure!(asked.give("sources")?.output.trim().is_empty(), "a source is left");
+    let served = answer(&asked.played.client(SERVER.v4)?)?.header;
+    ensure!(served.stratum == 0, "served without a source: {served:?}");
+    asked.give("local stratum 9")?;
+    ensure!(answer(&asked.played.client(SERVER.v4)?)?.header.stratum == 9, "not local");
+    asked.give("local off")?;
+
+    asked.give(&format!("add server {} iburst minpoll -2 maxpoll 0", UPSTREAM.v6))?;
+    until("the added source is followed", || {
+        Ok(answer(&asked.played.client(SERVER.v4)?)?.header.stratum == 4)
+    })?;
+    let rows = asked.give("sources")?.rows();
+    ensure!(rows.len() == 1 && rows[0][2] == UPSTREAM.v6.to_string(), "{rows:?}");
     Ok(())
 }
 

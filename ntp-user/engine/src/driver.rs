@@ -8,6 +8,7 @@ use std::time::Duration;
 use ntp_common::time::{MonoNs, NtpDuration};
 use rand::Rng;
 
+use crate::conf::Local;
 use crate::engine::{ClockOperation, Drift, Engine};
 use crate::leap::tables::LeapTable;
 use crate::operation::{Operation, OperationError};
@@ -145,6 +146,13 @@ where
     pub fn reconfigure(&mut self, config: EngineConfig) {
         let now = self.read_clock(UNTOLD_STEP_NS);
         let actions = self.engine.reconfigure(config, now);
+        self.carry_out(actions);
+    }
+
+    /// Serves this clock from now on when there is nothing to follow, or stops to.
+    pub fn set_local(&mut self, local: Option<Local>) {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let actions = self.engine.set_local(local, now);
         self.carry_out(actions);
     }
 

@@ -6,6 +6,7 @@
 
 mod clock;
 mod clock_operations;
+mod inspect;
 mod leap;
 mod lookup;
 mod monotone;

@@ -1,10 +1,10 @@
 //! Carries out commands. What can't be done is answered with the status that says so, never with success.
 
-use ntp_engine::candm::{AccessTable, Address, Reply, Request, Status};
+use ntp_engine::candm::{AccessTable, Address, ManualMode, Reply, Request, Status};
 use ntp_engine::conf::{AccessRule, AccessTarget, Verdict};
 use ntp_engine::report::SourceReport;
 
-use super::{Commands, reports};
+use super::{Commands, operate, reports};
 use crate::event_loop::DaemonDriver;
 use crate::tasks::Tasks;
 
@@ -15,9 +15,27 @@ pub(super) fn carry_out(
     driver: &mut DaemonDriver,
     tasks: &mut Tasks,
 ) -> Reply {
-    match *request {
+    match operate::operation(request, driver) {
+        Ok(Some(operation)) => return operate::status(driver.operate(&operation)).into(),
+        Err(status) => return status.into(),
+        Ok(None) => {}
+    }
+    report(request, commands, driver, tasks)
+        .unwrap_or_else(|| change(request, commands, driver, tasks).into())
+}
+
+/// The report that is asked for, if one is.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is no report is for others")]
+fn report(
+    request: &Request,
+    commands: &Commands,
+    driver: &DaemonDriver,
+    tasks: &Tasks,
+) -> Option<Reply> {
+    let engine = driver.engine();
+    Some(match *request {
         Request::SourceCount => {
-            let count = driver.engine().sources(driver.now()).len();
+            let count = engine.sources(driver.now()).len();
             Reply::SourceCount(u32::try_from(count).unwrap_or(u32::MAX))
         }
         Request::SourceData(index) => of_source(driver, index, |source, place| {
@@ -27,69 +45,66 @@ pub(super) fn carry_out(
             Reply::SourceStats(reports::source_stats(source, place))
         }),
         Request::SourceName(address) => {
-            reports::find(&driver.engine().sources(driver.now()), address)
-                .map_or(Status::NoSuchSource.into(), |source| {
-                    Reply::SourceName(reports::name(source))
-                })
+            at_address(driver, address, |source| Reply::SourceName(reports::name(source)))
         }
-        Request::Tracking => {
-            Reply::Tracking(reports::tracking(&driver.engine().tracking(driver.now())))
-        }
+        Request::NtpData(address) => at_address(driver, address, |source| {
+            let last = source.address.and_then(|address| engine.last_reply(address));
+            let port = source.address.and_then(|address| engine.source_options(address));
+            let port = port.map_or(0, |options| options.port);
+            Reply::NtpData(reports::ntp_data(source, port, last))
+        }),
+        Request::AuthData(address) => at_address(driver, address, |source| {
+            let options = source.address.and_then(|address| engine.source_options(address));
+            Reply::AuthData(reports::auth_data(options))
+        }),
+        Request::Tracking => Reply::Tracking(reports::tracking(&engine.tracking(driver.now()))),
+        Request::Activity => Reply::Activity(engine.activity()),
         Request::ServerStats => {
             let (xdp, user) = tasks.counters();
             Reply::ServerStats(reports::server_stats(&xdp, &user, commands.totals))
         }
+        Request::ManualList => Reply::ManualList(Vec::new()),
+        Request::Smoothing => Status::NotEnabled.into(),
+        Request::RtcReport => Status::NoRtc.into(),
+        Request::Clients { .. } => Status::Inactive.into(),
         Request::Check(table, address) => check(table, address, commands, tasks).into(),
-        Request::Rekey => rekey(tasks).into(),
-        Request::Access(table, ref rule) => add_rule(table, rule, commands, driver, tasks).into(),
+        _ => return None,
+    })
+}
+
+/// Does what is not about sources.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not built in fails, whatever it is")]
+fn change(
+    request: &Request,
+    commands: &mut Commands,
+    driver: &mut DaemonDriver,
+    tasks: &mut Tasks,
+) -> Status {
+    match *request {
+        Request::Access(table, ref rule) => add_rule(table, rule, commands, driver, tasks),
+        Request::Local(local) => {
+            driver.set_local(local);
+            Status::Success
+        }
         Request::Shutdown => {
             tracing::info!("Received shutdown command");
             tasks.is_told_to_end = true;
-            Reply::DONE
+            Status::Success
         }
-        Request::RtcReport | Request::WriteRtc | Request::TrimRtc => Status::NoRtc.into(),
-        Request::ManualList => Reply::ManualList(Vec::new()),
-        Request::Smoothing
-        | Request::SmoothTime { .. }
-        | Request::SetTime(_)
-        | Request::ManualDelete(_) => Status::NotEnabled.into(),
-        Request::Clients { .. } => Status::Inactive.into(),
-        Request::SelectData(_)
-        | Request::NtpData(_)
-        | Request::AuthData(_)
-        | Request::Activity
-        | Request::Online(_)
-        | Request::Offline(_)
-        | Request::OnOffline
-        | Request::Burst { .. }
-        | Request::Change(..)
-        | Request::SelectOptions { .. }
-        | Request::Offset { .. }
-        | Request::AddSource(_)
-        | Request::DeleteSource(_)
-        | Request::Refresh
-        | Request::ReloadSources
-        | Request::ResetSources
-        | Request::Reselect
-        | Request::ReselectDistance(_)
-        | Request::MakeStep
-        | Request::ModifyMakeStep(_)
-        | Request::MaxUpdateSkew(_)
-        | Request::DeltaFrequency(_)
-        | Request::DeltaOffset(_)
-        | Request::Manual(_)
-        | Request::Local(_)
-        | Request::Dump
-        | Request::CycleLogs => {
+        Request::WriteRtc | Request::TrimRtc => Status::NoRtc,
+        Request::SmoothTime { .. } | Request::SetTime(_) => Status::NotEnabled,
+        Request::ManualDelete(_) => Status::BadSample,
+        Request::Manual(ManualMode::Off | ManualMode::Reset) => Status::Success,
+        // Without the directive, there is nothing to do, and that is done.
+        Request::CycleLogs if !commands.means.logs => Status::Success,
+        Request::Dump if !commands.means.dumps => Status::Success,
+        Request::Rekey if !commands.means.keys => Status::Success,
+        Request::ReloadSources if !commands.means.source_folders => Status::Success,
+        _ => {
             tracing::warn!(?request, "This command is not built in yet");
-            Status::Failed.into()
+            Status::Failed
         }
     }
-}
-
-/// Reads the key file again.
-fn rekey(tasks: &Tasks) -> Status {
-    if tasks.key_file.read() { Status::Success } else { Status::Failed }
 }
 
 /// What is told about the source with this index.
@@ -103,10 +118,20 @@ fn of_source(
     sources.get(place).map_or(Status::NoSuchSource.into(), |source| tell(source, place))
 }
 
+/// What is told about the source at an address.
+fn at_address(
+    driver: &DaemonDriver,
+    address: Address,
+    tell: impl FnOnce(&SourceReport) -> Reply,
+) -> Reply {
+    let sources = driver.engine().sources(driver.now());
+    reports::find(&sources, address).map_or(Status::NoSuchSource.into(), tell)
+}
+
 fn check(table: AccessTable, address: Address, commands: &Commands, tasks: &Tasks) -> Status {
     let Address::Ip(address) = address else { return Status::AccessDenied };
     let is_allowed = match table {
-        AccessTable::Ntp => tasks.access.shared.current().allows(address),
+        AccessTable::Ntp => tasks.access.shared.allows(address),
         AccessTable::Command => commands.access.allows(address),
     };
     if is_allowed { Status::AccessAllowed } else { Status::AccessDenied }

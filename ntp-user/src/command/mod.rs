@@ -8,6 +8,7 @@ mod dispatch;
 mod folder;
 mod limit;
 mod network;
+mod operate;
 mod reports;
 mod sockets;
 
@@ -66,12 +67,34 @@ fn is_safe(path: &Path, owner: Owner) -> bool {
     }
 }
 
+/// What the configuration has that some commands are about.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each directive")]
+struct Means {
+    logs: bool,
+    dumps: bool,
+    keys: bool,
+    source_folders: bool,
+}
+
+impl Means {
+    fn of(config: &Config) -> Self {
+        Self {
+            logs: !config.log.is_empty(),
+            dumps: config.dumpdir.is_some(),
+            keys: config.keyfile.is_some(),
+            source_folders: !config.sourcedir.is_empty(),
+        }
+    }
+}
+
 /// Commands: whence they come, and what is known of those who give them.
 pub(crate) struct Commands {
     sockets: Sockets,
     access: CommandAccess,
     open: BTreeSet<OpenCommand>,
     limit: Option<Limit>,
+    means: Means,
     totals: PacketTotals,
 }
 
@@ -96,6 +119,7 @@ impl Commands {
             access: CommandAccess::new(rules)?,
             open: config.opencommands.clone(),
             limit: config.cmdratelimit.map(Limit::new),
+            means: Means::of(config),
             totals: PacketTotals::default(),
         })
     }

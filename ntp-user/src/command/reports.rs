@@ -2,11 +2,22 @@
 //! when it is behind.
 
 use ntp_common::counters::{Counters, answered};
+use ntp_common::time::NtpTimestamp;
+use ntp_common::wire::Header;
 use ntp_engine::candm::{
-    Address, PacketTotals, ServerStats, SourceData, SourceMode, SourceStats, SourceStatus,
-    Tracking, UnixTime,
+    Address, AuthData, Authentication, NtpData, PacketTotals, ServerStats, SourceData, SourceMode,
+    SourceStats, SourceStatus, Tracking, UnixTime,
 };
-use ntp_engine::report::{self, SourceReport, SourceState};
+use ntp_engine::conf::SourceOptions;
+use ntp_engine::report::{self, LastReply, SourceReport, SourceState};
+use ntp_engine::seams::StampedBy;
+
+/// Units of short times of NTP in a second.
+const SHORT_UNITS: f64 = 65_536.0;
+/// Every test that a reply must pass was passed: the last reply that was measured by is the one reported.
+const ALL_TESTS: u16 = 0x3ff;
+/// What there is of a source that has not replied.
+const NO_HEADER: Header = Header::request(NtpTimestamp::UNKNOWN);
 
 /// `tracking`
 pub(super) fn tracking(report: &report::Tracking) -> Tracking {
@@ -87,6 +98,64 @@ pub(super) fn source_stats(source: &SourceReport, place: usize) -> SourceStats {
         offset_s: -source.offset_s,
         offset_error_s: source.deviation_s,
     }
+}
+
+/// `ntpdata`: zeros as long as there was no reply.
+pub(super) fn ntp_data(source: &SourceReport, port: u16, last: Option<&LastReply>) -> NtpData {
+    let header = last.map_or(NO_HEADER, |last| last.header);
+    let of = |value: fn(&LastReply) -> f64| last.map_or(0.0, value);
+    NtpData {
+        remote: source.address.map_or(Address::Unspecified, Address::Ip),
+        // Requests leave from an address that the kernel chooses for each.
+        local: Address::Unspecified,
+        port,
+        leap: header.leap as u8,
+        version: header.version,
+        mode: header.mode as u8,
+        stratum: header.stratum,
+        poll_log2: header.poll,
+        precision_log2: header.precision,
+        root_delay_s: f64::from(header.root_delay.to_bits()) / SHORT_UNITS,
+        root_dispersion_s: f64::from(header.root_dispersion.to_bits()) / SHORT_UNITS,
+        reference_id: header.reference_id.0,
+        reference_time: UnixTime::from(header.reference_timestamp),
+        offset_s: of(|last| last.offset_s),
+        delay_s: of(|last| last.delay_s),
+        dispersion_s: of(|last| last.dispersion_s),
+        response_time_s: of(|last| last.response_s),
+        jitter_asymmetry: 0.0,
+        tests: if last.is_some() { ALL_TESTS } else { 0 },
+        is_interleaved: false,
+        is_authenticated: false,
+        transmit_stamp: last.map_or(b'D', |last| stamp(last.sent_by)),
+        receive_stamp: last.map_or(b'D', |last| stamp(last.received_by)),
+        sent: source.sent,
+        received: source.accepted + source.rejected,
+        valid: source.accepted,
+        good: source.accepted,
+        kernel_stamps: [0; 2],
+        hardware_stamps: [0; 2],
+    }
+}
+
+/// The letter of who took a timestamp.
+fn stamp(by: StampedBy) -> u8 {
+    match by {
+        StampedBy::Daemon => b'D',
+        StampedBy::Kernel => b'K',
+        StampedBy::Hardware => b'H',
+    }
+}
+
+/// `authdata`
+pub(super) fn auth_data(options: Option<&SourceOptions>) -> AuthData {
+    let key_id = options.and_then(|options| options.key);
+    let mode = match options {
+        Some(options) if options.nts => Authentication::Nts,
+        _ if key_id.is_some() => Authentication::Symmetric,
+        _ => Authentication::None,
+    };
+    AuthData { mode, key_id: key_id.unwrap_or(0), ..AuthData::default() }
 }
 
 /// `serverstats`: what both paths did together. A request that the program passed up is counted where it was

@@ -2,7 +2,7 @@
 //! nearest in it, or the default where chrony has "unset" out of the range.
 
 use super::octets::Reader;
-use super::request::SelectOptions;
+use super::request::select_options;
 use super::status::Status;
 use super::{NAME_LEN, octets};
 use crate::conf::{ExtensionField, Family, Host, Source, SourceKind, SourceOptions};
@@ -68,7 +68,7 @@ fn options(from: &mut Reader<'_>) -> Result<SourceOptions, Status> {
     let offset_s = from.float();
     let flags = from.u32();
     let is_set = |flag| flags & flag != 0;
-    let select = SelectOptions::from_flags(flags);
+    let select = select_options(flags);
     let filter = u32::try_from(from.i32()).unwrap_or_default();
     let certset = from.u32();
     let maxdelayquant = from.float().clamp(0.0, 1.0);

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::octets::{Reader, Writer};
+use super::status::Status;
+use crate::operation::Selector;
 
 /// Octets of an address.
 pub(super) const ADDRESS_LEN: usize = 20;
@@ -46,13 +48,16 @@ impl Reader<'_> {
     }
 
     /// A mask and an address.
-    pub(super) fn targets(&mut self) -> Targets {
+    ///
+    /// # Errors
+    /// [`Status::NoSuchSource`] for a number: what has no address yet is not told apart.
+    pub(super) fn selector(&mut self) -> Result<Selector, Status> {
         let (mask, address) = (self.address(), self.address());
         match (mask, address) {
-            (_, Address::Unspecified) => Targets::Everything,
-            (Address::Ip(mask), Address::Ip(address)) => Targets::Masked { mask, address },
-            (_, Address::Ip(address)) => Targets::Masked { mask: all_ones(address), address },
-            (_, Address::Id(id)) => Targets::Id(id),
+            (_, Address::Unspecified) => Ok(Selector::All),
+            (Address::Ip(mask), Address::Ip(address)) => Ok(Selector::Masked { address, mask }),
+            (_, Address::Ip(address)) => Ok(Selector::one(address)),
+            (_, Address::Id(_)) => Err(Status::NoSuchSource),
         }
     }
 }
@@ -75,48 +80,6 @@ fn padded(octets: [u8; 4]) -> [u8; 16] {
     padded
 }
 
-fn all_ones(like: IpAddr) -> IpAddr {
-    match like {
-        IpAddr::V4(_) => Ipv4Addr::BROADCAST.into(),
-        IpAddr::V6(_) => Ipv6Addr::from_bits(u128::MAX).into(),
-    }
-}
-
-/// Sources that a command is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Targets {
-    /// All.
-    Everything,
-    /// Those whose addresses, masked, are this one.
-    Masked {
-        /// The mask.
-        mask: IpAddr,
-        /// The address.
-        address: IpAddr,
-    },
-    /// The one that has this number in place of an address.
-    Id(u32),
-}
-
-impl Targets {
-    /// Whether the command is about the source at `address`.
-    #[must_use]
-    pub fn include(&self, address: IpAddr) -> bool {
-        match (*self, address) {
-            (Self::Everything, _) => true,
-            (
-                Self::Masked { mask: IpAddr::V4(mask), address: IpAddr::V4(wanted) },
-                IpAddr::V4(address),
-            ) => address & mask == wanted,
-            (
-                Self::Masked { mask: IpAddr::V6(mask), address: IpAddr::V6(wanted) },
-                IpAddr::V6(address),
-            ) => address & mask == wanted,
-            (Self::Masked { .. } | Self::Id(_), _) => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,21 +96,5 @@ mod tests {
             assert_eq!(Reader::new(&octets).address(), address);
         }
         assert_eq!(Reader::new(&[255; ADDRESS_LEN]).address(), Address::Unspecified);
-    }
-
-    #[test]
-    fn targets_are_those_below_the_mask() {
-        let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
-        let masked = |mask, address| Targets::Masked { mask: ip(mask), address: ip(address) };
-        for (targets, address, included) in [
-            (Targets::Everything, "192.0.2.1", true),
-            (masked("255.255.255.0", "192.0.2.0"), "192.0.2.1", true),
-            (masked("255.255.255.0", "192.0.2.0"), "192.0.3.1", false),
-            (masked("255.255.255.0", "192.0.2.0"), "2001:db8::1", false),
-            (masked("ffff:ffff::", "2001:db8::"), "2001:db8:1::1", true),
-            (Targets::Id(1), "192.0.2.1", false),
-        ] {
-            assert_eq!(targets.include(ip(address)), included, "{targets:?} {address}");
-        }
     }
 }

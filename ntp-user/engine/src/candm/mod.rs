@@ -18,16 +18,16 @@ mod status;
 mod tests;
 mod time;
 
-pub use address::{Address, Targets};
+pub use address::Address;
 pub use code::Code;
 pub use packet::{Asked, Ignored, Received, receive};
 pub use reply::Reply;
 pub use reports::{
-    Activity, AuthData, Authentication, Client, Clients, Correction, ManualSample, NtpData,
-    PacketTotals, SelectData, ServerStats, Smoothing, SourceData, SourceMode, SourceStats,
-    SourceStatus, Tracking,
+    AuthData, Authentication, Client, Clients, Correction, ManualSample, NtpData, PacketTotals,
+    SelectData, ServerStats, Smoothing, SourceData, SourceMode, SourceStats, SourceStatus,
+    Tracking,
 };
-pub use request::{AccessTable, ManualMode, Request, SelectOptions, SourceChange};
+pub use request::{AccessTable, ManualMode, Request};
 pub use status::Status;
 pub use time::UnixTime;
 

@@ -4,10 +4,11 @@ use super::NAME_LEN;
 use super::address::ADDRESS_LEN;
 use super::octets::Writer;
 use super::reports::{
-    Activity, AuthData, Client, Clients, Correction, ManualSample, NtpData, PacketTotals,
-    SelectData, ServerStats, Smoothing, SourceData, SourceStats, Tracking,
+    AuthData, Client, Clients, Correction, ManualSample, NtpData, PacketTotals, SelectData,
+    ServerStats, Smoothing, SourceData, SourceStats, Tracking,
 };
 use super::status::Status;
+use crate::operation::{Activity, SelectOptions};
 
 // Octets of the bodies.
 pub(super) const SOURCE_COUNT_LEN: usize = 4;
@@ -224,9 +225,16 @@ fn auth_data(data: &AuthData, to: &mut Writer) {
 fn select_data(data: &SelectData, to: &mut Writer) {
     to.u32(data.reference_id).address(data.address);
     to.u8(data.state).u8(data.is_authenticated.into()).u8(data.leap).u8(0);
-    to.u16(data.configured.report_bits()).u16(data.effective.report_bits());
+    to.u16(select_bits(data.configured)).u16(select_bits(data.effective));
     to.u32(data.last_sample_s.unwrap_or(NEVER));
     to.float(data.score).float(data.low_s).float(data.high_s);
+}
+
+fn select_bits(options: SelectOptions) -> u16 {
+    u16::from(options.noselect)
+        | u16::from(options.prefer) << 1
+        | u16::from(options.trust) << 2
+        | u16::from(options.require) << 3
 }
 
 fn server_stats(stats: &ServerStats, to: &mut Writer, before_44: bool) {

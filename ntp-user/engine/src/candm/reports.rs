@@ -2,6 +2,7 @@
 
 use super::address::Address;
 use super::time::UnixTime;
+use crate::operation::SelectOptions;
 
 /// What a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,21 +139,6 @@ pub struct ManualSample {
     pub offset_s: f64,
     /// What the regression leaves, seconds.
     pub residual_s: f64,
-}
-
-/// `activity`: how many sources are what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Activity {
-    /// Asked as usual.
-    pub online: u32,
-    /// Not asked.
-    pub offline: u32,
-    /// Asked in a burst, as usual after it.
-    pub burst_online: u32,
-    /// Asked in a burst, not after it.
-    pub burst_offline: u32,
-    /// Without an address.
-    pub unresolved: u32,
 }
 
 /// `smoothing`
@@ -321,9 +307,9 @@ pub struct SelectData {
     /// Leap indicator that it announces.
     pub leap: u8,
     /// Options of the configuration.
-    pub configured: super::SelectOptions,
+    pub configured: SelectOptions,
     /// Options that count after `authselectmode`.
-    pub effective: super::SelectOptions,
+    pub effective: SelectOptions,
     /// Seconds since its last sample; `None`: there is none.
     pub last_sample_s: Option<u32>,
     /// Its score against the selected source.

@@ -1,12 +1,13 @@
 //! Requests: what is asked for.
 
 use super::add_source;
-use super::address::{Address, Targets};
+use super::address::Address;
 use super::code::Code;
 use super::octets::Reader;
 use super::status::Status;
 use super::time::UnixTime;
 use crate::conf::{AccessRule, AccessTarget, Local, MakeStep, Source, StepLimit, Verdict};
+use crate::operation::{Change, SelectOptions, Selector};
 
 /// A command with its arguments.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,16 +38,16 @@ pub enum Request {
     /// Whether an address is allowed.
     Check(AccessTable, Address),
     // Sources.
-    Online(Targets),
-    Offline(Targets),
+    Online(Selector),
+    Offline(Selector),
     OnOffline,
     /// Measures up to `good` times, with up to `total` requests.
     Burst {
-        targets: Targets,
-        good: u32,
-        total: u32,
+        sources: Selector,
+        good: u8,
+        total: u8,
     },
-    Change(Address, SourceChange),
+    Change(Address, Change),
     /// The options in `mask` become those in `options`.
     SelectOptions {
         address: Address,
@@ -102,25 +103,6 @@ pub enum AccessTable {
     Command,
 }
 
-/// One value of a source that is changed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SourceChange {
-    /// Shortest poll interval, log2 seconds.
-    MinPoll(i32),
-    /// Longest poll interval, log2 seconds.
-    MaxPoll(i32),
-    /// Longest round trip, seconds.
-    MaxDelay(f64),
-    /// Longest round trip against the shortest.
-    MaxDelayRatio(f64),
-    /// Longest round trip in deviations.
-    MaxDelayDevRatio(f64),
-    /// Least stratum that is assumed.
-    MinStratum(u32),
-    /// Measurements that polling aims at.
-    PollTarget(u32),
-}
-
 /// What becomes of times given by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManualMode {
@@ -132,35 +114,24 @@ pub enum ManualMode {
     Reset,
 }
 
-/// Options of a source's selection.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "one flag for each option")]
-#[expect(missing_docs, reason = "each is named after the option")]
-pub struct SelectOptions {
-    pub noselect: bool,
-    pub prefer: bool,
-    pub trust: bool,
-    pub require: bool,
+/// Options from the flags of a request.
+pub(super) const fn select_options(flags: u32) -> SelectOptions {
+    SelectOptions {
+        prefer: flags & 0x8 != 0,
+        noselect: flags & 0x10 != 0,
+        trust: flags & 0x20 != 0,
+        require: flags & 0x40 != 0,
+    }
 }
 
-impl SelectOptions {
-    /// From the flags of a request.
-    pub(super) const fn from_flags(flags: u32) -> Self {
-        Self {
-            prefer: flags & 0x8 != 0,
-            noselect: flags & 0x10 != 0,
-            trust: flags & 0x20 != 0,
-            require: flags & 0x40 != 0,
-        }
-    }
+/// A poll exponent; what no exponent is is out of every range all the same.
+fn poll(log2: i32) -> i8 {
+    i8::try_from(log2.clamp(i8::MIN.into(), i8::MAX.into())).unwrap_or_default()
+}
 
-    /// As a report has them.
-    pub(super) fn report_bits(self) -> u16 {
-        u16::from(self.noselect)
-            | u16::from(self.prefer) << 1
-            | u16::from(self.trust) << 2
-            | u16::from(self.require) << 3
-    }
+/// A small number; what is larger is out of every range all the same.
+fn small(number: u32) -> u8 {
+    u8::try_from(number).unwrap_or(u8::MAX)
 }
 
 /// Reads the body of a request. It is as long as the command takes.
@@ -186,27 +157,25 @@ pub(super) fn read(code: Code, mut from: Reader<'_>) -> Result<Request, Status> 
         }
         Code::Accheck => Request::Check(AccessTable::Ntp, from.address()),
         Code::CmdAccheck => Request::Check(AccessTable::Command, from.address()),
-        Code::Online => Request::Online(from.targets()),
-        Code::Offline => Request::Offline(from.targets()),
+        Code::Online => Request::Online(from.selector()?),
+        Code::Offline => Request::Offline(from.selector()?),
         Code::OnOffline => Request::OnOffline,
         Code::Burst => {
-            let targets = from.targets();
-            Request::Burst { targets, good: from.u32(), total: from.u32() }
+            let sources = from.selector()?;
+            Request::Burst { sources, good: small(from.u32()), total: small(from.u32()) }
         }
-        Code::MinPoll => Request::Change(from.address(), SourceChange::MinPoll(from.i32())),
-        Code::MaxPoll => Request::Change(from.address(), SourceChange::MaxPoll(from.i32())),
-        Code::MaxDelay => Request::Change(from.address(), SourceChange::MaxDelay(from.float())),
-        Code::MaxDelayRatio => {
-            Request::Change(from.address(), SourceChange::MaxDelayRatio(from.float()))
-        }
+        Code::MinPoll => Request::Change(from.address(), Change::Minpoll(poll(from.i32()))),
+        Code::MaxPoll => Request::Change(from.address(), Change::Maxpoll(poll(from.i32()))),
+        Code::MaxDelay => Request::Change(from.address(), Change::Maxdelay(from.float())),
+        Code::MaxDelayRatio => Request::Change(from.address(), Change::Maxdelayratio(from.float())),
         Code::MaxDelayDevRatio => {
-            Request::Change(from.address(), SourceChange::MaxDelayDevRatio(from.float()))
+            Request::Change(from.address(), Change::Maxdelaydevratio(from.float()))
         }
-        Code::MinStratum => Request::Change(from.address(), SourceChange::MinStratum(from.u32())),
-        Code::PollTarget => Request::Change(from.address(), SourceChange::PollTarget(from.u32())),
+        Code::MinStratum => Request::Change(from.address(), Change::Minstratum(small(from.u32()))),
+        Code::PollTarget => Request::Change(from.address(), Change::Polltarget(from.u32())),
         Code::SelectOptions => {
             let (address, reference_id) = (from.address(), from.u32());
-            let [mask, options] = [from.u32(), from.u32()].map(SelectOptions::from_flags);
+            let [mask, options] = [from.u32(), from.u32()].map(select_options);
             Request::SelectOptions { address, reference_id, mask, options }
         }
         Code::Offset => {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::conf::{AccessTarget, OpenCommand, SourceKind, Verdict};
+use crate::operation::{Activity, SelectOptions};
 
 /// A request of `len` octets with `body` behind its header.
 fn request(number: u16, body: &[u8], len: usize) -> Vec<u8> {

@@ -1,0 +1,75 @@
+//! Commands that change what the daemon does: to sources and to the clock.
+
+use std::net::IpAddr;
+
+use ntp_engine::candm::{Address, Request, Status};
+use ntp_engine::operation::{Change, Operation, OperationError, SelectOptions, Selector};
+
+use crate::event_loop::DaemonDriver;
+
+/// The operation on sources that a command stands for; none if it is about something else.
+///
+/// # Errors
+/// The status of a command that can't be one.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "commands that are not about sources are not its business"
+)]
+pub(super) fn operation(
+    request: &Request,
+    driver: &DaemonDriver,
+) -> Result<Option<Operation>, Status> {
+    Ok(Some(match *request {
+        Request::Online(sources) => Operation::Online(sources),
+        Request::Offline(sources) => Operation::Offline(sources),
+        Request::OnOffline => Operation::OnlineIfRouted(Selector::All),
+        Request::Burst { sources, good, total } => Operation::Burst { sources, good, total },
+        Request::Change(address, change) => {
+            Operation::Change { address: address_of(address)?, change }
+        }
+        Request::Offset { address, offset_s, .. } => {
+            Operation::Change { address: address_of(address)?, change: Change::Offset(offset_s) }
+        }
+        Request::SelectOptions { address, mask, options, .. } => {
+            let address = address_of(address)?;
+            let known = driver.engine().source_options(address).ok_or(Status::NoSuchSource)?;
+            let change = Change::Selection(SelectOptions {
+                noselect: if mask.noselect { options.noselect } else { known.noselect },
+                prefer: if mask.prefer { options.prefer } else { known.prefer },
+                trust: if mask.trust { options.trust } else { known.trust },
+                require: if mask.require { options.require } else { known.require },
+            });
+            Operation::Change { address, change }
+        }
+        Request::AddSource(ref source) => {
+            if source.options.key.is_some() || source.options.nts {
+                tracing::warn!("Authentication of sources is not built in yet");
+                return Err(Status::Failed);
+            }
+            Operation::Add(source.clone())
+        }
+        Request::DeleteSource(address) => Operation::Delete(address_of(address)?),
+        Request::Refresh => Operation::Refresh,
+        Request::ResetSources => Operation::ResetSources,
+        _ => return Ok(None),
+    }))
+}
+
+/// The address of a source; sources without one are not told apart, and reference clocks are not built in.
+fn address_of(address: Address) -> Result<IpAddr, Status> {
+    match address {
+        Address::Ip(address) => Ok(address),
+        Address::Id(_) | Address::Unspecified => Err(Status::NoSuchSource),
+    }
+}
+
+/// How an operation ended.
+pub(super) fn status(outcome: Result<(), OperationError>) -> Status {
+    match outcome {
+        Ok(()) => Status::Success,
+        Err(OperationError::NoSuchSource) => Status::NoSuchSource,
+        Err(OperationError::AlreadyPresent) => Status::SourceAlreadyKnown,
+        Err(OperationError::TooMany) => Status::TooManySources,
+        Err(OperationError::OutOfRange) => Status::Invalid,
+    }
+}
