@@ -149,6 +149,7 @@ async fn serve(
         limits: limits(args),
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),
+        clients: Arc::clone(&shared.clients),
         ticks: 0,
         is_told_to_end: false,
     };

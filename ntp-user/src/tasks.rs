@@ -2,6 +2,7 @@
 //! when there are no threads for it, and reports.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ntp_common::acl::AclControl;
@@ -20,6 +21,7 @@ use crate::net::interfaces::{Served, host_addresses, tables};
 use crate::net::server::{InlineServer, WorkerThreads};
 use crate::resolver::Resolved;
 use crate::serving::access_list::{AccessList, SharedAccess};
+use crate::serving::clients::Clients;
 use crate::serving::published::Published;
 
 /// Ticks between two looks at the host's addresses and interfaces.
@@ -104,6 +106,8 @@ pub(crate) struct Tasks {
     pub(crate) is_watched: bool,
     /// The addresses that XDP was told last.
     pub(crate) addresses: Vec<IpAddr>,
+    /// What is known of clients.
+    pub(crate) clients: Arc<Clients>,
     /// Ticks so far.
     pub(crate) ticks: u32,
     /// Whether a command has told the daemon to end.

@@ -24,7 +24,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         trial("chronyc counts the requests that were sent", &[Namespaces, ChronycNeeded], counts),
         trial(
-            "network may ask for what is open and change nothing",
+            "over the network chronyc may ask for what is open and change nothing",
             &[Namespaces, ChronycNeeded],
             rights,
         ),
@@ -138,6 +138,12 @@ fn counts() -> Result<()> {
     let after = asked.give("serverstats")?;
     close("requests after", after.number(0)?, 100.0, 0.0)?;
     close("commands", after.number(2)?, before.number(2)? + 1.0, 0.0)?;
+    let rows = asked.give("clients")?.rows();
+    // Of IPv6, a network is a client.
+    for client in [CLIENT.v4.to_string(), CLIENT.networks()[1].replace("/64", "")] {
+        let is_listed = |row: &Vec<String>| row[0] == client && row[1] == "50";
+        ensure!(rows.iter().any(is_listed), "{client} is missing in {rows:?}");
+    }
     Ok(())
 }
 
@@ -204,7 +210,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("ntpdata 10.123.1.1", "10.123.1.1,"),
     ("authdata", "10.123.1.1,-,0,0,0,"),
     ("activity", "1,0,0,0,0"),
-    ("serverstats", "0,0,"),
+    ("serverstats", ",0,"),
+    ("clients", "10.123.0.2,"),
     ("rtcdata", "513 RTC driver not running"),
     ("writertc", "513 RTC driver not running"),
     ("trimrtc", "513 RTC driver not running"),

@@ -4,6 +4,7 @@ use ntp_engine::candm::{AccessTable, Address, ManualMode, Reply, Request, Status
 use ntp_engine::conf::{AccessRule, AccessTarget, Verdict};
 use ntp_engine::report::SourceReport;
 
+use super::clients::{self, Wanted};
 use super::{Commands, operate, reports};
 use crate::event_loop::DaemonDriver;
 use crate::tasks::Tasks;
@@ -66,7 +67,11 @@ fn report(
         Request::ManualList => Reply::ManualList(Vec::new()),
         Request::Smoothing => Status::NotEnabled.into(),
         Request::RtcReport => Status::NoRtc.into(),
-        Request::Clients { .. } => Status::Inactive.into(),
+        Request::Clients { .. } if tasks.clients.capacity() == 0 => Status::Inactive.into(),
+        Request::Clients { first, count, min_hits, reset } => {
+            let wanted = Wanted { first, count, min_hits, reset };
+            Reply::Clients(clients::list(&tasks.clients, &wanted, driver.now().mono))
+        }
         Request::Check(table, address) => check(table, address, commands, tasks).into(),
         _ => return None,
     })

@@ -4,6 +4,7 @@
 //! `opencommands` names, and change nothing. No reply is longer than its request.
 
 mod access;
+mod clients;
 mod dispatch;
 mod folder;
 mod limit;
@@ -164,6 +165,9 @@ impl Commands {
             return None;
         }
         self.totals.received += 1;
+        if let Some(address) = from {
+            tasks.clients.command(address, driver.now().mono);
+        }
         if let (Some(limit), Some(address)) = (&mut self.limit, from)
             && !access::is_loopback(address)
             && !limit.admits(address, driver.now().mono)

@@ -1,7 +1,7 @@
 //! The daemon's state as replies have it. chrony's offsets are positive when the clock is ahead, the engine's
 //! when it is behind.
 
-use ntp_common::counters::{Counters, answered};
+use ntp_common::counters::{Counters, KISSES, Reason, answered};
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::Header;
 use ntp_engine::candm::{
@@ -162,8 +162,11 @@ pub(super) fn auth_data(options: Option<&SourceOptions>) -> AuthData {
 /// answered.
 pub(super) fn server_stats(xdp: &Counters, user: &Counters, commands: PacketTotals) -> ServerStats {
     let (in_kernel, in_daemon) = (answered(xdp), answered(user));
+    let limited = [xdp, user].map(|path| path[Reason::RateLimited as usize]);
+    let dropped = limited.iter().sum();
+    let told = xdp[KISSES] + user[KISSES];
     ServerStats {
-        ntp: PacketTotals { received: in_kernel + in_daemon, dropped: 0 },
+        ntp: PacketTotals { received: in_kernel + in_daemon + told + dropped, dropped },
         commands,
         // The program reads the clock in the kernel; what comes in for the daemon is stamped there, and what
         // leaves is stamped by the daemon.
