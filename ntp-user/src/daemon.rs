@@ -154,8 +154,7 @@ async fn serve(
         is_told_to_end: false,
     };
     tasks.start(&mut driver)?;
-    let commands = Commands::start(config, prepared)?;
-    commands.resolve_hosts(&mut driver.seams_mut().resolver);
+    let commands = Commands::start(config, prepared, &mut driver.seams_mut().resolver)?;
     driver.start();
     tasks.user_path = match sockets.len() {
         0 => UserPath::Nobody,

@@ -156,6 +156,12 @@ where
         self.carry_out(actions);
     }
 
+    /// Begins to smooth served time, or serves true time again. Gives whether time is smoothed at all.
+    pub fn smooth(&mut self, activate: bool) -> bool {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        if activate { self.engine.activate_smoothing(now) } else { self.engine.stop_smoothing(now) }
+    }
+
     /// Leaves the clock on its base frequency, saves the drift, and withdraws the snapshot; with `hold`, a
     /// last snapshot stays in force that long, at most 60 s.
     pub fn shutdown(&mut self, hold: Option<Duration>) {

@@ -21,6 +21,10 @@ pub(super) fn carry_out(
         Err(status) => return status.into(),
         Ok(None) => {}
     }
+    if let Some(operation) = operate::clock_operation(request) {
+        driver.operate_clock(operation);
+        return Reply::DONE;
+    }
     report(request, commands, driver, tasks)
         .unwrap_or_else(|| change(request, commands, driver, tasks).into())
 }
@@ -48,12 +52,18 @@ fn report(
         Request::SourceName(address) => {
             at_address(driver, address, |source| Reply::SourceName(reports::name(source)))
         }
-        Request::NtpData(address) => at_address(driver, address, |source| {
-            let last = source.address.and_then(|address| engine.last_reply(address));
-            let port = source.address.and_then(|address| engine.source_options(address));
-            let port = port.map_or(0, |options| options.port);
-            Reply::NtpData(reports::ntp_data(source, port, last))
-        }),
+        Request::NtpData(Address::Ip(address)) => {
+            engine.packet_report(address).map_or(Status::NoSuchSource.into(), |report| {
+                Reply::NtpData(reports::ntp_data(&report))
+            })
+        }
+        Request::NtpData(Address::Id(_) | Address::Unspecified) => Status::NoSuchSource.into(),
+        Request::SelectData(index) => {
+            let place = usize::try_from(index).unwrap_or(usize::MAX);
+            engine.selection().get(place).map_or(Status::NoSuchSource.into(), |source| {
+                Reply::SelectData(reports::select_data(source, place))
+            })
+        }
         Request::AuthData(address) => at_address(driver, address, |source| {
             let options = source.address.and_then(|address| engine.source_options(address));
             Reply::AuthData(reports::auth_data(options))
@@ -65,7 +75,11 @@ fn report(
             Reply::ServerStats(reports::server_stats(&xdp, &user, commands.totals))
         }
         Request::ManualList => Reply::ManualList(Vec::new()),
-        Request::Smoothing => Status::NotEnabled.into(),
+        Request::Smoothing => {
+            engine.smoothing(driver.now()).map_or(Status::NotEnabled.into(), |report| {
+                Reply::Smoothing(reports::smoothing(&report))
+            })
+        }
         Request::RtcReport => Status::NoRtc.into(),
         Request::Clients { .. } if tasks.clients.capacity() == 0 => Status::Inactive.into(),
         Request::Clients { first, count, min_hits, reset } => {
@@ -97,19 +111,31 @@ fn change(
             Status::Success
         }
         Request::WriteRtc | Request::TrimRtc => Status::NoRtc,
-        Request::SmoothTime { .. } | Request::SetTime(_) => Status::NotEnabled,
+        Request::SmoothTime { activate } => {
+            if driver.smooth(activate) {
+                Status::Success
+            } else {
+                Status::NotEnabled
+            }
+        }
+        Request::SetTime(_) => Status::NotEnabled,
         Request::ManualDelete(_) => Status::BadSample,
         Request::Manual(ManualMode::Off | ManualMode::Reset) => Status::Success,
         // Without the directive, there is nothing to do, and that is done.
         Request::CycleLogs if !commands.means.logs => Status::Success,
         Request::Dump if !commands.means.dumps => Status::Success,
-        Request::Rekey if !commands.means.keys => Status::Success,
+        Request::Rekey => rekey(tasks),
         Request::ReloadSources if !commands.means.source_folders => Status::Success,
         _ => {
             tracing::warn!(?request, "This command is not built in yet");
             Status::Failed
         }
     }
+}
+
+/// Reads the key file again.
+fn rekey(tasks: &Tasks) -> Status {
+    if tasks.key_file.read() { Status::Success } else { Status::Failed }
 }
 
 /// What is told about the source with this index.
@@ -136,7 +162,7 @@ fn at_address(
 fn check(table: AccessTable, address: Address, commands: &Commands, tasks: &Tasks) -> Status {
     let Address::Ip(address) = address else { return Status::AccessDenied };
     let is_allowed = match table {
-        AccessTable::Ntp => tasks.access.shared.allows(address),
+        AccessTable::Ntp => tasks.access.shared.current().allows(address),
         AccessTable::Command => commands.access.allows(address),
     };
     if is_allowed { Status::AccessAllowed } else { Status::AccessDenied }

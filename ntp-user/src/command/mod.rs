@@ -70,11 +70,9 @@ fn is_safe(path: &Path, owner: Owner) -> bool {
 
 /// What the configuration has that some commands are about.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "one for each directive")]
 struct Means {
     logs: bool,
     dumps: bool,
-    keys: bool,
     source_folders: bool,
 }
 
@@ -83,7 +81,6 @@ impl Means {
         Self {
             logs: !config.log.is_empty(),
             dumps: config.dumpdir.is_some(),
-            keys: config.keyfile.is_some(),
             source_folders: !config.sourcedir.is_empty(),
         }
     }
@@ -100,11 +97,16 @@ pub(crate) struct Commands {
 }
 
 impl Commands {
-    /// Listens; to be called within the runtime, once privileges are dropped.
+    /// Listens, and has the hosts that rules name resolved; to be called within the runtime, once privileges
+    /// are dropped.
     ///
     /// # Errors
     /// [`TooManyRules`].
-    pub(crate) fn start(config: &Config, prepared: Prepared) -> Result<Self, TooManyRules> {
+    pub(crate) fn start(
+        config: &Config,
+        prepared: Prepared,
+        resolver: &mut impl Resolver,
+    ) -> Result<Self, TooManyRules> {
         let mut sockets = Sockets::new();
         if let Err(error) = sockets.listen_to_network(prepared.network) {
             tracing::error!(%error, "Commands over the network are not answered");
@@ -115,9 +117,11 @@ impl Commands {
             tracing::error!(%error, "Could not open command socket on {}", path.display());
         }
         let rules = config.cmd_access.iter().map(|rule| rule.value.clone()).collect();
+        let access = CommandAccess::new(rules)?;
+        access.names().for_each(|name| resolver.resolve(name));
         Ok(Self {
             sockets,
-            access: CommandAccess::new(rules)?,
+            access,
             open: config.opencommands.clone(),
             limit: config.cmdratelimit.map(Limit::new),
             means: Means::of(config),
@@ -131,11 +135,6 @@ impl Commands {
             Some(packet) => packet,
             None => std::future::pending().await,
         }
-    }
-
-    /// Has the hosts that rules name resolved.
-    pub(crate) fn resolve_hosts(&self, resolver: &mut impl Resolver) {
-        self.access.names().for_each(|name| resolver.resolve(name));
     }
 
     /// Takes the address of a host that rules may name.

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 
 use ntp_engine::candm::{Address, Request, Status};
+use ntp_engine::conf::{MakeStep, StepLimit};
+use ntp_engine::engine::ClockOperation;
 use ntp_engine::operation::{Change, Operation, OperationError, SelectOptions, Selector};
 
 use crate::event_loop::DaemonDriver;
@@ -55,6 +57,27 @@ pub(super) fn operation(
     }))
 }
 
+/// The operation on the clock that a command stands for; none if it is about something else.
+#[expect(clippy::wildcard_enum_match_arm, reason = "other commands are not its business")]
+pub(super) fn clock_operation(request: &Request) -> Option<ClockOperation> {
+    Some(match *request {
+        Request::MakeStep => ClockOperation::Step,
+        Request::ModifyMakeStep(MakeStep { threshold_s, limit }) => {
+            let limit = match limit {
+                StepLimit::Updates(updates) => Some(updates),
+                StepLimit::Unlimited => None,
+            };
+            ClockOperation::AllowSteps { threshold_s, limit }
+        }
+        Request::DeltaFrequency(ppm) => ClockOperation::Frequency(ppm),
+        Request::DeltaOffset(ahead_s) => ClockOperation::Offset(ahead_s),
+        Request::MaxUpdateSkew(ppm) => ClockOperation::MaxUpdateSkew(ppm),
+        Request::ReselectDistance(seconds) => ClockOperation::ReselectDistance(seconds),
+        Request::Reselect => ClockOperation::Reselect,
+        _ => return None,
+    })
+}
+
 /// The address of a source; sources without one are not told apart, and reference clocks are not built in.
 fn address_of(address: Address) -> Result<IpAddr, Status> {
     match address {
@@ -71,5 +94,6 @@ pub(super) fn status(outcome: Result<(), OperationError>) -> Status {
         Err(OperationError::AlreadyPresent) => Status::SourceAlreadyKnown,
         Err(OperationError::TooMany) => Status::TooManySources,
         Err(OperationError::OutOfRange) => Status::Invalid,
+        Err(OperationError::Unsupported) => Status::Failed,
     }
 }

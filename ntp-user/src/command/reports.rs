@@ -1,23 +1,20 @@
 //! The daemon's state as replies have it. chrony's offsets are positive when the clock is ahead, the engine's
 //! when it is behind.
 
+use std::net::IpAddr;
+
 use ntp_common::counters::{Counters, KISSES, Reason, answered};
-use ntp_common::time::NtpTimestamp;
-use ntp_common::wire::Header;
 use ntp_engine::candm::{
-    Address, AuthData, Authentication, NtpData, PacketTotals, ServerStats, SourceData, SourceMode,
-    SourceStats, SourceStatus, Tracking, UnixTime,
+    Address, AuthData, Authentication, NtpData, PacketTotals, SelectData, ServerStats, Smoothing,
+    SourceData, SourceMode, SourceStats, SourceStatus, Tracking, UnixTime,
 };
 use ntp_engine::conf::SourceOptions;
-use ntp_engine::report::{self, LastReply, SourceReport, SourceState};
+use ntp_engine::operation::SelectOptions;
+use ntp_engine::report::{self, PacketReport, SelectionReport, SourceReport, SourceState};
 use ntp_engine::seams::StampedBy;
 
 /// Units of short times of NTP in a second.
 const SHORT_UNITS: f64 = 65_536.0;
-/// Every test that a reply must pass was passed: the last reply that was measured by is the one reported.
-const ALL_TESTS: u16 = 0x3ff;
-/// What there is of a source that has not replied.
-const NO_HEADER: Header = Header::request(NtpTimestamp::UNKNOWN);
 
 /// `tracking`
 pub(super) fn tracking(report: &report::Tracking) -> Tracking {
@@ -41,8 +38,12 @@ pub(super) fn tracking(report: &report::Tracking) -> Tracking {
 
 /// The address of the source in this place, or the number that stands for it as long as it has none.
 pub(super) fn address(source: &SourceReport, place: usize) -> Address {
+    numbered(source.address, place)
+}
+
+fn numbered(address: Option<IpAddr>, place: usize) -> Address {
     let number = u32::try_from(place).unwrap_or(u32::MAX).saturating_add(1);
-    source.address.map_or(Address::Id(number), Address::Ip)
+    address.map_or(Address::Id(number), Address::Ip)
 }
 
 /// The source that `address` means.
@@ -64,7 +65,7 @@ pub(super) fn source_data(source: &SourceReport, place: usize) -> SourceData {
         poll_log2: source.poll_log2,
         stratum: source.stratum,
         status: status(source.state),
-        mode: SourceMode::Client,
+        mode: if source.is_peer { SourceMode::Peer } else { SourceMode::Client },
         reach: source.reach,
         last_sample_s: source.last_sample_s.map(whole),
         measured_s: -source.measured_offset_s,
@@ -101,14 +102,15 @@ pub(super) fn source_stats(source: &SourceReport, place: usize) -> SourceStats {
 }
 
 /// `ntpdata`: zeros as long as there was no reply.
-pub(super) fn ntp_data(source: &SourceReport, port: u16, last: Option<&LastReply>) -> NtpData {
-    let header = last.map_or(NO_HEADER, |last| last.header);
-    let of = |value: fn(&LastReply) -> f64| last.map_or(0.0, value);
+pub(super) fn ntp_data(report: &PacketReport) -> NtpData {
+    let header = report.header;
+    let (sent_by, received_by) =
+        report.stamped_by.unwrap_or((StampedBy::Daemon, StampedBy::Daemon));
     NtpData {
-        remote: source.address.map_or(Address::Unspecified, Address::Ip),
+        remote: Address::Ip(report.remote.ip()),
         // Requests leave from an address that the kernel chooses for each.
         local: Address::Unspecified,
-        port,
+        port: report.remote.port(),
         leap: header.leap as u8,
         version: header.version,
         mode: header.mode as u8,
@@ -119,22 +121,57 @@ pub(super) fn ntp_data(source: &SourceReport, port: u16, last: Option<&LastReply
         root_dispersion_s: f64::from(header.root_dispersion.to_bits()) / SHORT_UNITS,
         reference_id: header.reference_id.0,
         reference_time: UnixTime::from(header.reference_timestamp),
-        offset_s: of(|last| last.offset_s),
-        delay_s: of(|last| last.delay_s),
-        dispersion_s: of(|last| last.dispersion_s),
-        response_time_s: of(|last| last.response_s),
-        jitter_asymmetry: 0.0,
-        tests: if last.is_some() { ALL_TESTS } else { 0 },
-        is_interleaved: false,
+        offset_s: report.offset_s,
+        delay_s: report.delay_s,
+        dispersion_s: report.dispersion_s,
+        response_time_s: report.response_s,
+        jitter_asymmetry: report.jitter_asymmetry,
+        tests: report.tests,
+        is_interleaved: report.interleaved,
         is_authenticated: false,
-        transmit_stamp: last.map_or(b'D', |last| stamp(last.sent_by)),
-        receive_stamp: last.map_or(b'D', |last| stamp(last.received_by)),
-        sent: source.sent,
-        received: source.accepted + source.rejected,
-        valid: source.accepted,
-        good: source.accepted,
+        transmit_stamp: stamp(sent_by),
+        receive_stamp: stamp(received_by),
+        sent: report.sent,
+        received: report.received,
+        valid: report.valid,
+        good: report.good,
         kernel_stamps: [0; 2],
         hardware_stamps: [0; 2],
+    }
+}
+
+/// `selectdata`
+pub(super) fn select_data(report: &SelectionReport, place: usize) -> SelectData {
+    SelectData {
+        reference_id: report.address.map_or(0, |address| report::reference_id(address).0),
+        address: numbered(report.address, place),
+        state: u8::try_from(report.verdict.code()).unwrap_or(b'?'),
+        is_authenticated: report.authenticated,
+        leap: report.leap as u8,
+        configured: options(report.configured),
+        effective: options(report.effective),
+        last_sample_s: report.last_sample_s.map(whole),
+        score: report.score,
+        low_s: -report.high_s,
+        high_s: -report.low_s,
+    }
+}
+
+fn options(options: report::SelectOptions) -> SelectOptions {
+    let report::SelectOptions { noselect, prefer, trust, require } = options;
+    SelectOptions { prefer, noselect, trust, require }
+}
+
+/// `smoothing`
+pub(super) fn smoothing(report: &report::Smoothing) -> Smoothing {
+    Smoothing {
+        is_active: report.is_active,
+        leap_only: report.leap_only,
+        offset_s: report.offset_s,
+        frequency_ppm: report.frequency_ppm,
+        wander_ppm: report.wander_ppm,
+        last_update_s: report.last_update_s,
+        remaining_s: report.remaining_s,
     }
 }
 

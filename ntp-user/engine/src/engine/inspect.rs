@@ -1,5 +1,5 @@
-//! What an operator asks for or changes that is not about samples: a source's options, its last reply, and what is
-//! served without sources.
+//! What an operator asks for or changes that is not about samples: a source's options, and what is served without
+//! sources.
 
 use std::net::IpAddr;
 
@@ -8,19 +8,13 @@ use rand::Rng;
 use super::Engine;
 use crate::conf::{Local, SourceOptions};
 use crate::seams::{Action, Now};
-use crate::source::{LastReply, Source};
+use crate::source::Source;
 
 impl<R: Rng> Engine<R> {
     /// The options in force of the source at `address`.
     #[must_use]
     pub fn source_options(&self, address: IpAddr) -> Option<&SourceOptions> {
         self.source_with(address).map(Source::options)
-    }
-
-    /// The last reply of the source at `address` that was measured by; `None` when there was none.
-    #[must_use]
-    pub fn last_reply(&self, address: IpAddr) -> Option<&LastReply> {
-        self.source_with(address).and_then(Source::last_reply)
     }
 
     /// Serves this clock from now on when there is nothing to follow, or stops to.
