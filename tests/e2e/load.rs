@@ -36,7 +36,7 @@ fn by_sockets() -> Result<()> {
         let report = played.scene.client.enter(|| report(&words))?;
         let (sent, count) =
             (number(&report, "/steps/0/sent")?, number(&report, "/steps/0/answered")?);
-        ensure!(sent > 100, "{sent} requests sent to {server}");
+        ensure!(sent > 0, "{sent} requests sent to {server}");
         ensure!(number(&report, "/steps/0/lost")? == 0, "{report:#}");
         let served = played.daemon.served()?.user.answered - before;
         ensure!(served == count, "{server} says {served} answers, the load test {count}");
@@ -59,7 +59,7 @@ fn by_frames() -> Result<()> {
     let counters = kernel::xdp_counters(&server, LAN)?;
     let kind = |kind: &str, what: &str| number(&report, &format!("/steps/0/kinds/{kind}/{what}"));
     let (sent, count) = (kind("plain", "sent")?, kind("plain", "answered")?);
-    ensure!(sent > 100 && sent == count, "{count} of {sent} answered: {report:#}");
+    ensure!(sent > 0 && sent == count, "{count} of {sent} answered: {report:#}");
     // One request goes before the load.
     let in_kernel = answered(&counters);
     ensure!(in_kernel == count + 1, "the kernel counts {in_kernel} answers, the load test {count}");
@@ -77,8 +77,8 @@ fn by_frames() -> Result<()> {
 }
 
 fn refusal() -> Result<()> {
-    let played = Played::open(LOCAL)?;
-    let refused = played.scene.client.enter(|| report("192.0.2.1 --duration 1 --quiet"));
+    let lab = Lab::open()?;
+    let refused = lab.host("client")?.enter(|| report("192.0.2.1 --duration 1 --quiet"));
     let error = refused.err().context("192.0.2.1 was not refused")?;
     ensure!(format!("{error:#}").contains("--allow-remote 192.0.2.1"), "{error:#}");
     Ok(())
