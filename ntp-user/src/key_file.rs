@@ -16,16 +16,14 @@ pub struct KeyFile {
 }
 
 impl KeyFile {
-    /// Reads the file, if there is to be one. What is wrong with it is logged; without it there are no keys.
+    /// The keys of a file that is not read yet, if there is to be one.
     #[must_use]
-    pub fn open(path: Option<PathBuf>) -> Self {
-        let file = Self { path, keys: Versioned::new(Keys::default()) };
-        file.read();
-        file
+    pub fn new(path: Option<PathBuf>) -> Self {
+        Self { path, keys: Versioned::new(Keys::default()) }
     }
 
-    /// Reads the file again and puts its keys into force. When it can't be read those in force stay. Whether it
-    /// was read.
+    /// Reads the file and puts its keys into force; what is wrong with it is logged. When it can't be read those in
+    /// force stay. Whether it was read.
     pub fn read(&self) -> bool {
         let Some(path) = &self.path else { return true };
         let text = match fs::read(path) {
@@ -44,13 +42,12 @@ impl KeyFile {
         true
     }
 
-    /// Goes by another file from now on.
+    /// Goes by another file, once it is read.
     pub fn change(&mut self, path: Option<PathBuf>) {
         self.path = path;
         if self.path.is_none() {
             self.keys.replace(Keys::default());
         }
-        self.read();
     }
 
     /// The keys in force.

@@ -99,6 +99,7 @@ impl Reloader {
         }
         tasks.key_file.change(wanted.keyfile.clone());
         driver.reconfigure((self.settings)(&self.args, &wanted, self.precision_log2));
+        tasks.read_keys(driver);
         for (name, value) in AT_START {
             if value(&wanted) != value(&self.in_force) {
                 tracing::warn!("`{name}` has changed, which takes effect with the next start");

@@ -101,7 +101,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     let hold = xdp.as_ref().and_then(Xdp::hold);
     let published = Published::new(Arc::clone(&page), xdp_page, hold);
     published.set_clients(&limits);
-    let key_file = KeyFile::open(config.keyfile.clone());
+    let key_file = KeyFile::new(config.keyfile.clone());
     let shared = Shared {
         page,
         access: SharedAccess::new(access),

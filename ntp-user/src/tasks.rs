@@ -8,6 +8,7 @@ use std::time::Duration;
 use ntp_common::acl::AclControl;
 use ntp_common::counters::{COUNTER_COUNT, Counters, REASONS, answered};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND};
+use ntp_engine::auth::Keys;
 use ntp_engine::conf::{AccessRule, AccessTarget, Xdp as WantedXdp};
 use ntp_engine::seams::Resolver;
 
@@ -126,6 +127,7 @@ impl Tasks {
         self.refresh_addresses(&driver.seams().ref_map);
         self.resolve_hosts(driver);
         self.read_leap_seconds(driver);
+        self.read_keys(driver);
         Ok(())
     }
 
@@ -198,6 +200,13 @@ impl Tasks {
             Ok(()) => tracing::info!(host = resolved.name, %address, "Access rule takes effect"),
             Err(error) => tracing::error!(%error, "Access rules stay as they were"),
         }
+    }
+
+    /// Reads the key file again, for sources and clients. Whether it was read; else the keys in force stay.
+    pub(crate) fn read_keys(&self, driver: &mut DaemonDriver) -> bool {
+        let is_read = self.key_file.read();
+        driver.set_keys(Keys::clone(&self.key_file.keys().current()));
+        is_read
     }
 
     /// Puts other access rules into force, and gives those that were.

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use ntp_common::counters::Reason;
 use ntp_lab::peers;
-use ntp_lab::scene::{LAN, SERVER, Scene};
+use ntp_lab::scene::{LAN, SERVER, Scene, UPSTREAM};
 
-use crate::played::{LOCAL, LONG, Played};
+use crate::played::{LOCAL, LONG, Played, answer, until};
 use crate::trial::Needs::{Chronyd, Namespaces, Xdp};
 use crate::trial::trial;
 
@@ -36,6 +36,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             &[Namespaces, Xdp, Chronyd],
             served,
         ),
+        trial("chronyd is followed with a key of every type", &[Namespaces, Chronyd], followed),
+        trial("source that does not know our key is not believed", &[Namespaces, Chronyd], forged),
         trial("wrong and unknown keys are met with silence", &[Namespaces, Chronyd], silence),
     ]
 }
@@ -53,6 +55,54 @@ fn served() -> Result<()> {
             .with_context(|| format!("key {key}, version {version}"))?;
         client.stop()?.success()?;
     }
+    Ok(())
+}
+
+fn followed() -> Result<()> {
+    let scene = Scene::open()?;
+    let keys = scene.lab.file("ntp.keys", KEYS)?.display().to_string();
+    let chronyd = peers::chronyd().context("chronyd is gone")?;
+    let upstream = format!("local stratum 3\nallow\nkeyfile {keys}\n");
+    let _upstream = chronyd.serve(&scene.lab, &scene.upstream, &upstream)?;
+    let server = |key: u32| {
+        let version = 3 + key % 2;
+        format!(
+            "server {} iburst key {key} version {version}\nkeyfile {keys}\nallow\n",
+            UPSTREAM.v4
+        )
+    };
+    let played = Played::open_in(scene, &server(1))?;
+    let client = played.client(SERVER.v4)?;
+    for key in 1..=COUNT {
+        if key > 1 {
+            // Another key is another way to ask the same source, which is measured anew here.
+            played.reload("local stratum 9\nallow\n", "Configuration reloaded")?;
+            played.reload(&server(key), "Configuration reloaded")?;
+        }
+        until("the source is followed", || Ok(answer(&client)?.header.stratum == 4))
+            .with_context(|| format!("key {key}\n{}", played.daemon.log()))?;
+    }
+    Ok(())
+}
+
+fn forged() -> Result<()> {
+    let scene = Scene::open()?;
+    let theirs = scene.lab.file("theirs.keys", "1 SHA1 ASCII:what-they-know\n")?;
+    let ours = scene.lab.file("ours.keys", "1 SHA1 ASCII:what-we-know\n")?;
+    let chronyd = peers::chronyd().context("chronyd is gone")?;
+    let upstream = format!("local stratum 3\nallow\nkeyfile {}\n", theirs.display());
+    let _upstream = chronyd.serve(&scene.lab, &scene.upstream, &upstream)?;
+    let upstream = UPSTREAM.v4;
+    let directives = format!(
+        "server {upstream} iburst key 1\nserver {upstream} port 124 key 2\nkeyfile {}\nallow\n",
+        ours.display()
+    );
+    let mut played = Played::open_in(scene, &directives)?;
+    played.daemon.wait_for_line("Key 2 used by source", LONG)?;
+    let client = played.client(SERVER.v4)?;
+    std::thread::sleep(IN_VAIN * 2);
+    let header = answer(&client)?.header;
+    ensure!(header.stratum == 0, "{header:?} after a source that does not know the key");
     Ok(())
 }
 

@@ -162,7 +162,7 @@ fn load(client: &Host, sent: &AtomicU64, lost: &AtomicU64) -> Result<()> {
 
 impl Played {
     /// Has the daemon read another configuration; it must say `outcome`. Gives what it logged meanwhile.
-    fn reload(&self, directives: &str, outcome: &str) -> Result<String> {
+    pub(crate) fn reload(&self, directives: &str, outcome: &str) -> Result<String> {
         let before = self.daemon.log().len();
         self.daemon.reload(&self.scene.lab, &self.scene.server, directives)?;
         until("the configuration is read", || {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ntp_common::time::{MonoNs, NtpDuration};
 use rand::Rng;
 
+use crate::auth::Keys;
 use crate::conf::Local;
 use crate::engine::{ClockOperation, Drift, Engine};
 use crate::leap::tables::LeapTable;
@@ -140,6 +141,11 @@ where
         let (outcome, actions) = self.engine.operate(operation, &is_routed, now);
         self.carry_out(actions);
         outcome
+    }
+
+    /// Puts other symmetric keys into force.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.engine.set_keys(keys);
     }
 
     /// Goes over to another configuration: see [`Engine::reconfigure`].

@@ -7,6 +7,7 @@
 mod clock;
 mod clock_operations;
 mod inspect;
+mod keys;
 mod leap;
 mod lookup;
 mod monotone;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use ntp_common::time::MonoNs;
 use rand::{Rng, RngExt};
 
+use crate::auth::Keys;
 use crate::bank::Bank;
 use crate::discipline::Discipline;
 use crate::leap::schedule::Schedule;
@@ -64,6 +66,7 @@ pub struct Engine<R> {
     config: EngineConfig,
     rng: R,
     drift: Option<Drift>,
+    keys: Keys,
     precision_s: f64,
     lines: Vec<ConfiguredLine>,
     sources: BTreeMap<SourceId, Source>,
@@ -114,6 +117,7 @@ impl<R: Rng> Engine<R> {
         Self {
             rng,
             drift: drift.filter(Drift::is_credible),
+            keys: Keys::default(),
             precision_s,
             lines: lines.collect(),
             sources: BTreeMap::new(),
@@ -239,7 +243,8 @@ impl<R: Rng> Engine<R> {
                 let request = RequestId(self.next_request);
                 self.next_request += 1;
                 let clock = clock.as_ref().filter(|_| source.role() == Role::Peer);
-                actions.push(source.poll(now.mono, request, clock, &mut self.rng));
+                let action = source.poll(now.mono, request, clock, &self.keys, &mut self.rng);
+                actions.extend(action);
             }
         }
     }
@@ -259,7 +264,8 @@ impl<R: Rng> Engine<R> {
         let Some(source) = self.sources.get_mut(&id) else { return };
         let in_force = self.discipline.in_force();
         let valid = source.counts().valid;
-        let received = source.receive(arrived, in_force, expected.as_ref(), &mut self.rng);
+        let received =
+            source.receive(arrived, &self.keys, in_force, expected.as_ref(), &mut self.rng);
         if source.counts().valid > valid {
             source.keep_time_with_peer(stratum, now.mono);
         }

@@ -66,7 +66,7 @@ fn report(
         }
         Request::AuthData(address) => at_address(driver, address, |source| {
             let options = source.address.and_then(|address| engine.source_options(address));
-            Reply::AuthData(reports::auth_data(options))
+            Reply::AuthData(reports::auth_data(options, engine.keys()))
         }),
         Request::Tracking => Reply::Tracking(reports::tracking(&engine.tracking(driver.now()))),
         Request::Activity => Reply::Activity(engine.activity()),
@@ -124,7 +124,7 @@ fn change(
         // Without the directive, there is nothing to do, and that is done.
         Request::CycleLogs if !commands.means.logs => Status::Success,
         Request::Dump if !commands.means.dumps => Status::Success,
-        Request::Rekey => rekey(tasks),
+        Request::Rekey => rekey(driver, tasks),
         Request::ReloadSources if !commands.means.source_folders => Status::Success,
         _ => {
             tracing::warn!(?request, "This command is not built in yet");
@@ -134,8 +134,8 @@ fn change(
 }
 
 /// Reads the key file again.
-fn rekey(tasks: &Tasks) -> Status {
-    if tasks.key_file.read() { Status::Success } else { Status::Failed }
+fn rekey(driver: &mut DaemonDriver, tasks: &Tasks) -> Status {
+    if tasks.read_keys(driver) { Status::Success } else { Status::Failed }
 }
 
 /// What is told about the source with this index.

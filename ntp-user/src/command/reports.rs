@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use ntp_common::counters::{Counters, KISSES, Reason, answered};
+use ntp_engine::auth::{KeyId, KeyType, Keys};
 use ntp_engine::candm::{
     Address, AuthData, Authentication, NtpData, PacketTotals, SelectData, ServerStats, Smoothing,
     SourceData, SourceMode, SourceStats, SourceStatus, Tracking, UnixTime,
@@ -185,14 +186,34 @@ fn stamp(by: StampedBy) -> u8 {
 }
 
 /// `authdata`
-pub(super) fn auth_data(options: Option<&SourceOptions>) -> AuthData {
+pub(super) fn auth_data(options: Option<&SourceOptions>, keys: &Keys) -> AuthData {
     let key_id = options.and_then(|options| options.key);
     let mode = match options {
         Some(options) if options.nts => Authentication::Nts,
         _ if key_id.is_some() => Authentication::Symmetric,
         _ => Authentication::None,
     };
-    AuthData { mode, key_id: key_id.unwrap_or(0), ..AuthData::default() }
+    let key = key_id.and_then(|id| keys.find(KeyId(id)));
+    AuthData {
+        mode,
+        key_id: key_id.unwrap_or(0),
+        key_type: key.map_or(0, |key| key_type(key.key_type())),
+        key_bits: key.and_then(|key| u16::try_from(key.bits()).ok()).unwrap_or(0),
+        ..AuthData::default()
+    }
+}
+
+/// The number that `chronyc authdata` shows for a type of keys.
+const fn key_type(key_type: KeyType) -> u16 {
+    match key_type {
+        KeyType::Md5 => 1,
+        KeyType::Sha1 => 2,
+        KeyType::Sha256 => 3,
+        KeyType::Sha384 => 4,
+        KeyType::Sha512 => 5,
+        KeyType::Aes128 => 13,
+        KeyType::Aes256 => 14,
+    }
 }
 
 /// `serverstats`: what both paths did together. A request that the program passed up is counted where it was

@@ -9,10 +9,10 @@ use ntp_common::respond::{make_kiss_rate, make_symmetric_passive, respond};
 use ntp_common::snapshot::{RefSnapshot, head};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND, NtpDuration, NtpShort};
 use ntp_common::wire::{HEADER_LEN, LeapIndicator, Mode, version_of};
+use ntp_engine::auth::trailer::{self, Trailer};
 use ntp_engine::auth::{self, KeyId, Keys, MAX_MAC_LEN};
 
 use super::control::Destination;
-use super::trailer::{self, Trailer};
 use crate::clock::readings::UnixTime;
 use crate::serving::access_list::AccessList;
 

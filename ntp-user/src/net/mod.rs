@@ -13,7 +13,6 @@ pub mod server;
 pub mod server_socket;
 pub mod socket;
 pub mod timestamping;
-pub mod trailer;
 pub mod udp;
 pub mod watched;
 pub mod worker;

@@ -5,6 +5,7 @@
 mod key;
 mod keyfile;
 mod mac;
+pub mod trailer;
 
 pub use key::{Key, KeyError, KeyId, KeyType};
 pub use keyfile::{Keys, Problem};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::config::Config;
 use super::error::Problem;
 use super::options::Kind::{Flag, Value};
-use super::options::Support::{NoEffectYet, NotBuiltIn, Works};
+use super::options::Support::{NoEffectYet, Works};
 use super::options::{OptionEntry, option, read_options};
 use super::statement::{FROM_ZERO, Owner, Read, Statement, Unit};
 use super::values::{
@@ -178,11 +178,7 @@ pub(super) fn authselectmode<'a>(
             ("ignore", AuthSelectMode::Ignore),
         ],
     )?;
-    // Without authenticated sources the other modes are all alike.
-    match c.authselectmode {
-        AuthSelectMode::Require => NotBuiltIn.check(s, owner.part("mode `require`")),
-        AuthSelectMode::Prefer | AuthSelectMode::Mix | AuthSelectMode::Ignore => Ok(()),
-    }
+    Ok(())
 }
 
 pub(super) fn leapsecmode<'a>(

@@ -25,7 +25,7 @@ pub(super) const OPTIONS: &[OptionEntry<Written>] = &[
     option("burst", Works, Flag(|w| w.options.burst = true)),
     option(
         "key",
-        NotBuiltIn,
+        Works,
         Value(|w, s, o| s.integer(o, 1..=u32::MAX).map(|v| w.options.key = Some(v))),
     ),
     option("nts", NotBuiltIn, Flag(|w| w.options.nts = true)),

@@ -158,7 +158,7 @@ impl<R: Rng> Engine<R> {
         if self.lines.len() >= MOST_LINES {
             return Err(OperationError::TooMany);
         }
-        if line.options.key.is_some() || line.options.nts {
+        if line.options.nts {
             return Err(OperationError::Unsupported);
         }
         if let Host::Address(address) = line.host

@@ -2,6 +2,7 @@
 //! neither selects nor steers.
 
 mod association;
+mod authentication;
 mod control;
 mod delay_test;
 mod measured;
@@ -18,6 +19,7 @@ use ntp_common::time::MonoNs;
 use ntp_common::wire::{Header, NEWEST_VERSION};
 use rand::Rng;
 
+use crate::auth::Keys;
 use crate::conf::{SourceKind, SourceOptions};
 use crate::estimate::KnownFrequency;
 use crate::report::Verdict;
@@ -118,14 +120,15 @@ impl Source {
         self.poll.stop();
     }
 
-    /// The packet that is due now; `clock` is what a peer is told of ours.
+    /// The packet that is due now; none when its key is missing. `clock` is what a peer is told of ours.
     pub(crate) fn poll(
         &mut self,
         now: MonoNs,
         id: RequestId,
         clock: Option<&Presentation>,
+        keys: &Keys,
         rng: &mut impl Rng,
-    ) -> Action {
+    ) -> Option<Action> {
         if self.reach.missed() > 0 {
             self.filter.as_mut().and_then(|filter| filter.add(None));
             if !self.reach.is_reachable() {
@@ -146,18 +149,8 @@ impl Source {
                 (self.association.packet(id, version, &clock, rng), Port::Served)
             }
         };
-        Action::Send {
-            source: self.id,
-            request: id,
-            from,
-            to: self.address,
-            packet: Self::write(&header),
-        }
-    }
-
-    /// The packet of a header. Whatever follows a header, a code of authentication say, is added here.
-    fn write(header: &Header) -> Vec<u8> {
-        header.write().to_vec()
+        let packet = authentication::sign(self.options.key, header.write().to_vec(), keys)?;
+        Some(Action::Send { source: self.id, request: id, from, to: self.address, packet })
     }
 
     /// A packet has left.

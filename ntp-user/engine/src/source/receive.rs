@@ -9,7 +9,8 @@ use rand::Rng;
 use super::association::Matched;
 use super::measured::Measured;
 use super::reply::{self, ALL_TESTS, Kiss, Rejection};
-use super::{Role, Source, delay_test};
+use super::{Role, Source, authentication, delay_test};
+use crate::auth::Keys;
 use crate::estimate::Estimate;
 use crate::sample::Sample;
 use crate::seams::{Stamped, StampedBy};
@@ -85,11 +86,12 @@ impl Source {
     pub(crate) fn receive(
         &mut self,
         arrived: &Arrived<'_>,
+        keys: &Keys,
         in_force: f64,
         expected: Option<&Estimate>,
         rng: &mut impl Rng,
     ) -> Received {
-        match self.check(arrived) {
+        match self.check(arrived, keys) {
             Ok(Answer::Sample(sample)) => self.take(sample, in_force, expected, rng),
             Ok(Answer::Kiss(kiss)) => {
                 self.counts.rejected += 1;
@@ -103,9 +105,10 @@ impl Source {
         }
     }
 
-    fn check(&mut self, arrived: &Arrived<'_>) -> Result<Answer, Rejection> {
+    fn check(&mut self, arrived: &Arrived<'_>, keys: &Keys) -> Result<Answer, Rejection> {
         let Arrived { packet, from, at, ours } = *arrived;
         let header = reply::header(packet, from, self.address, self.role())?;
+        authentication::check(self.options.key, packet, keys)?;
         let matched = self.association.recognise(&header, at)?;
         if let Some(kiss) = reply::kiss(&header) {
             self.association.answered();

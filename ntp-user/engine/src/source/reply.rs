@@ -44,6 +44,9 @@ pub(crate) enum Rejection {
     /// "Bogus packet": it does not give our transmit timestamp back.
     #[error("origin timestamp is not that of the request")]
     WrongOrigin,
+    /// The source has a key, and the packet no code that was made with it.
+    #[error("not authentic")]
+    NotAuthentic,
     /// The time at which the request left is not known.
     #[error("request has no transmit timestamp")]
     NotStamped,
@@ -94,6 +97,7 @@ impl Rejection {
             | Self::Duplicate => 0,
             Self::Unasked | Self::WrongOrigin => 1,
             Self::MissingTimestamp => 2,
+            Self::NotAuthentic => 3,
             Self::Unsynchronised => 4,
             Self::RootDistance => 5,
             Self::NotStamped | Self::Remeasured | Self::WarmUp | Self::OutOfOrder | Self::Delay => {

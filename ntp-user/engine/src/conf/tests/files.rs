@@ -81,10 +81,11 @@ fn a_mistake_in_a_file_of_sources_costs_only_its_line() {
         /s/dhcp.sources:2:10: warning: unknown option `ibrust` of `server`; did you mean `iburst`?
          2 | server b ibrust
            |          ^^^^^^
-           = accepted: minpoll, maxpoll, iburst, burst, certset, maxdelay, maxdelayratio, maxdelaydevratio,
-                       maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples, maxunreach, filter,
-                       offline, auto_offline, prefer, noselect, trust, require, xleave, polltarget, port,
-                       ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6, maxsources
+           = accepted: minpoll, maxpoll, iburst, burst, key, certset, maxdelay, maxdelayratio,
+                       maxdelaydevratio, maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples,
+                       maxunreach, filter, offline, auto_offline, prefer, noselect, trust, require, xleave,
+                       polltarget, port, ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6,
+                       maxsources
            = the line is ignored
         /s/dhcp.sources:3:10: warning: `nts` is not built in yet
          3 | server c nts

@@ -176,8 +176,6 @@ fn refuses_what_is_not_built_in_and_not_harmless() {
     let text = "\
 refclock SHM 0
 server a nts
-server a key 7 iburst
-authselectmode require
 tempcomp /sys/temperature 30 26 0 0
 binddevice eth0";
     assert_snapshot!(refuse(text), @r#"
@@ -187,17 +185,11 @@ binddevice eth0";
         test.conf:2:10: error: `nts` is not built in yet
          2 | server a nts
            |          ^^^
-        test.conf:3:10: error: `key` is not built in yet
-         3 | server a key 7 iburst
-           |          ^^^
-        test.conf:4:1: error: the mode `require` of `authselectmode` is not built in yet
-         4 | authselectmode require
-           | ^^^^^^^^^^^^^^
-        test.conf:5:1: error: `tempcomp` is not built in yet
-         5 | tempcomp /sys/temperature 30 26 0 0
+        test.conf:3:1: error: `tempcomp` is not built in yet
+         3 | tempcomp /sys/temperature 30 26 0 0
            | ^^^^^^^^
-        test.conf:6:1: error: `binddevice` is not built in yet
-         6 | binddevice eth0
+        test.conf:4:1: error: `binddevice` is not built in yet
+         4 | binddevice eth0
            | ^^^^^^^^^^
     "#);
 }

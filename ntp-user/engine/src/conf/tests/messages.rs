@@ -37,17 +37,19 @@ server a quux 5 iburst";
         test.conf:1:16: error: unknown option `maxsorces` of `pool`; did you mean `maxsources`?
          1 | pool a.example maxsorces 3 prefered
            |                ^^^^^^^^^
-           = accepted: minpoll, maxpoll, iburst, burst, certset, maxdelay, maxdelayratio, maxdelaydevratio,
-                       maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples, maxunreach, filter,
-                       offline, auto_offline, prefer, noselect, trust, require, xleave, polltarget, port,
-                       ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6, maxsources
+           = accepted: minpoll, maxpoll, iburst, burst, key, certset, maxdelay, maxdelayratio,
+                       maxdelaydevratio, maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples,
+                       maxunreach, filter, offline, auto_offline, prefer, noselect, trust, require, xleave,
+                       polltarget, port, ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6,
+                       maxsources
         test.conf:1:28: error: unknown option `prefered` of `pool`; did you mean `prefer`?
          1 | pool a.example maxsorces 3 prefered
            |                            ^^^^^^^^
-           = accepted: minpoll, maxpoll, iburst, burst, certset, maxdelay, maxdelayratio, maxdelaydevratio,
-                       maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples, maxunreach, filter,
-                       offline, auto_offline, prefer, noselect, trust, require, xleave, polltarget, port,
-                       ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6, maxsources
+           = accepted: minpoll, maxpoll, iburst, burst, key, certset, maxdelay, maxdelayratio,
+                       maxdelaydevratio, maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples,
+                       maxunreach, filter, offline, auto_offline, prefer, noselect, trust, require, xleave,
+                       polltarget, port, ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6,
+                       maxsources
         test.conf:2:14: error: unknown option `intreval` of `driftfile`; did you mean `interval`?
          2 | driftfile /x intreval 60
            |              ^^^^^^^^
@@ -72,10 +74,11 @@ server a quux 5 iburst";
         test.conf:7:10: error: unknown option `quux` of `server`
          7 | server a quux 5 iburst
            |          ^^^^
-           = accepted: minpoll, maxpoll, iburst, burst, certset, maxdelay, maxdelayratio, maxdelaydevratio,
-                       maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples, maxunreach, filter,
-                       offline, auto_offline, prefer, noselect, trust, require, xleave, polltarget, port,
-                       ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6, maxsources
+           = accepted: minpoll, maxpoll, iburst, burst, key, certset, maxdelay, maxdelayratio,
+                       maxdelaydevratio, maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples,
+                       maxunreach, filter, offline, auto_offline, prefer, noselect, trust, require, xleave,
+                       polltarget, port, ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6,
+                       maxsources
     "#);
 }
 
@@ -270,10 +273,11 @@ fn marks_the_word_behind_tabs_and_letters_of_several_bytes() {
         test.conf:1:24: error: unknown option `ibrust` of `server`; did you mean `iburst`?
          1 | 	server	bücher.example	ibrust
            | 	      	              	^^^^^^
-           = accepted: minpoll, maxpoll, iburst, burst, certset, maxdelay, maxdelayratio, maxdelaydevratio,
-                       maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples, maxunreach, filter,
-                       offline, auto_offline, prefer, noselect, trust, require, xleave, polltarget, port,
-                       ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6, maxsources
+           = accepted: minpoll, maxpoll, iburst, burst, key, certset, maxdelay, maxdelayratio,
+                       maxdelaydevratio, maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples,
+                       maxunreach, filter, offline, auto_offline, prefer, noselect, trust, require, xleave,
+                       polltarget, port, ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6,
+                       maxsources
     "#);
 }
 

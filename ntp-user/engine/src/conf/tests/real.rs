@@ -101,10 +101,11 @@ fn refuses_a_misspelt_option_with_the_right_one() {
         lan-client-misspelt.conf:1:18: error: unknown option `ibrust` of `server`; did you mean `iburst`?
          1 | server 10.0.0.80 ibrust maxpoll 6
            |                  ^^^^^^
-           = accepted: minpoll, maxpoll, iburst, burst, certset, maxdelay, maxdelayratio, maxdelaydevratio,
-                       maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples, maxunreach, filter,
-                       offline, auto_offline, prefer, noselect, trust, require, xleave, polltarget, port,
-                       ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6, maxsources
+           = accepted: minpoll, maxpoll, iburst, burst, key, certset, maxdelay, maxdelayratio,
+                       maxdelaydevratio, maxdelayquant, mindelay, asymmetry, offset, minsamples, maxsamples,
+                       maxunreach, filter, offline, auto_offline, prefer, noselect, trust, require, xleave,
+                       polltarget, port, ntsport, presend, minstratum, version, copy, extfield, ipv4, ipv6,
+                       maxsources
 
         1 error in the configuration
     "#);
