@@ -206,7 +206,9 @@ fn engine_config(args: &Args, config: &Config, precision_log2: i8) -> EngineConf
     }
     if args.set_once {
         engine.makestep = Some(MakeStep { threshold_s: 0.0, limit: StepLimit::Updates(1) });
+        engine.initial = None;
     } else if args.restarted || args.query_offset {
+        engine.initial = None;
         engine.makestep = engine.makestep.filter(|step| step.limit == StepLimit::Unlimited);
     }
     engine

@@ -6,6 +6,7 @@
 
 mod clock;
 mod clock_operations;
+mod initial;
 mod inspect;
 mod keys;
 mod leap;
@@ -39,6 +40,7 @@ use crate::select::{Ranking, Selection};
 use crate::settings::EngineConfig;
 use crate::smooth::Smoother;
 use crate::source::{Arrived, Received, Role, Source};
+use initial::{Initial, configured_lines};
 use monotone::Monotone;
 
 /// Most seconds by which first requests are put off, so that not all leave at once.
@@ -90,6 +92,8 @@ pub struct Engine<R> {
     stated_remaining_s: f64,
     drift_saved: MonoNs,
     updates: UpdateTimes,
+    /// The first correction, until it has been made or given up.
+    initial: Option<Initial>,
     /// `maxchange` has ended all updates.
     given_up: bool,
     /// When a source that was wrong gave way to another one.
@@ -111,15 +115,16 @@ impl<R: Rng> Engine<R> {
         let discipline = Discipline::new(&config, &now);
         let precision_s = f64::from(config.precision_log2).exp2();
         let known = discipline.known_frequency(now.time);
-        let refresh_s = config.refresh_s;
-        let lines = config.sources.iter();
-        let lines = lines.map(|line| ConfiguredLine::new(line.clone(), refresh_s, now.mono));
+        let initial = Initial::wanted(&config, &now);
+        let lines = initial.as_ref().map(|initial| initial.lines(&config.sources));
+        let lines = lines.as_ref().unwrap_or(&config.sources);
+        let lines = configured_lines(lines, config.refresh_s, &now);
         Self {
             rng,
             drift: drift.filter(Drift::is_credible),
             keys: Keys::default(),
             precision_s,
-            lines: lines.collect(),
+            lines,
             sources: BTreeMap::new(),
             next_source: 0,
             next_request: 0,
@@ -138,6 +143,7 @@ impl<R: Rng> Engine<R> {
             stated_remaining_s: 0.0,
             drift_saved: now.mono,
             updates: UpdateTimes::default(),
+            initial,
             given_up: false,
             wrong_replaced: None,
             config,

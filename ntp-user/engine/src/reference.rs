@@ -43,7 +43,7 @@ pub(crate) struct Served {
 }
 
 /// What is served without synchronisation: leap 3, stratum 0, reference ID 0, delay and dispersion 1 s.
-const UNSYNCHRONISED: Served = Served {
+pub(crate) const UNSYNCHRONISED: Served = Served {
     leap: LeapIndicator::Unsynchronised,
     stratum: 0,
     reference_id: ReferenceId::NONE,

@@ -2,8 +2,8 @@
 //! belongs to files, sockets or privileges.
 
 use crate::conf::{
-    AuthSelectMode, Config, FallbackDrift, LeapSecMode, Local, MakeStep, MaxChange, SmoothTime,
-    Source,
+    AuthSelectMode, Config, FallbackDrift, InitStepSlew, LeapSecMode, Local, MakeStep, MaxChange,
+    SmoothTime, Source,
 };
 
 /// log2 of [`EngineConfig::precision_log2`]'s default in seconds: 30 ns, what reading a clock takes.
@@ -28,6 +28,8 @@ pub struct EngineConfig {
     pub min_samples: u32,
     /// Most samples kept of a source whose options don't say; 0: as many as fit.
     pub max_samples: u32,
+    /// Whom to ask for the first correction, and when to step by it; `None`: the configured sources as usual.
+    pub initial: Option<InitStepSlew>,
     /// When to step instead of slewing; `None`: never.
     pub makestep: Option<MakeStep>,
     /// Largest rate of slewing, seconds a second, above 0.
@@ -72,6 +74,7 @@ impl EngineConfig {
             refresh_s: config.refresh_s,
             min_samples: config.minsamples,
             max_samples: config.maxsamples,
+            initial: config.initstepslew.clone(),
             makestep: config.makestep,
             max_slew_rate: config.maxslewrate_ppm * 1e-6,
             selection: SelectionSettings::from_config(config),

@@ -97,7 +97,7 @@ const READ: &[Directive] = &[
     many("pool NAME [OPTION]...", Works, Apply(read_pool)),
     many("peer HOST [OPTION]...", Works, Apply(read_peer)),
     many("sourcedir DIRECTORY...", Works, Sourcedir),
-    one("initstepslew THRESHOLD [HOST]...", NoEffectYet, read::initstepslew),
+    one("initstepslew THRESHOLD [HOST]...", Works, read::initstepslew),
     one("authselectmode require|prefer|mix|ignore", Works, read::authselectmode),
     one("acquisitionport PORT", Works, |c, s, o| {
         s.integer(o, 0..=65535).map(|v| c.acquisitionport = Some(v))

@@ -1,4 +1,4 @@
-//! What an operator may order: steps, and corrections by hand. Each gives what is to be done to the clock.
+//! Corrections that are no updates: the first one, and what an operator may order. Each gives what is to be done to the clock.
 
 use ntp_common::time::NtpDuration;
 
@@ -17,6 +17,23 @@ impl Discipline {
         let step = Some(seconds::duration(self.ahead_s)).filter(|&step| step != NtpDuration::ZERO);
         self.stepping = step.map(|_| Occasion::Correction);
         Orders { step, frequency: self.base }
+    }
+
+    /// The first correction: true time is `offset_s` ahead of the clock, which is stepped if that is more than
+    /// `threshold_s`. It is none of the updates that `makestep` counts.
+    pub(crate) fn correct_initially(
+        &mut self,
+        offset_s: f64,
+        threshold_s: f64,
+        now: &Now,
+    ) -> Orders {
+        self.ahead_s = offset_s;
+        self.as_of = now.time;
+        if offset_s.abs() > threshold_s {
+            self.step_now(now)
+        } else {
+            Orders { step: None, frequency: self.slew(SHORTEST_SLEW_S) }
+        }
     }
 
     /// Replaces the rule of `makestep`; updates count from now on.

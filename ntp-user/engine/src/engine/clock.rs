@@ -23,7 +23,7 @@ impl<R: Rng> Engine<R> {
     /// Corrects the clock when there is something to follow again. What was not enough to keep the clock's own
     /// frequency is not enough for that.
     pub(super) fn follow(&mut self, now: &Now, actions: &mut Vec<Action>) {
-        if self.discipline.has_fallen_back() {
+        if self.correct_initially(now, actions) || self.discipline.has_fallen_back() {
             return;
         }
         if let (Some(id), None) = (self.selected(), self.reference.upstream()) {
@@ -34,6 +34,9 @@ impl<R: Rng> Engine<R> {
 
     /// Corrects the clock when one of the sources that it follows has a new sample.
     pub(super) fn update_clock(&mut self, id: SourceId, now: &Now, actions: &mut Vec<Action>) {
+        if self.correct_initially(now, actions) {
+            return;
+        }
         let Ok(chosen) = &self.selection.chosen else { return };
         let sources: Vec<&Source> = chosen.iter().filter_map(|id| self.sources.get(id)).collect();
         let Some(&best) = sources.first().filter(|_| chosen.contains(&id)) else { return };

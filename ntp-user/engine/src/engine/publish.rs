@@ -8,7 +8,7 @@ use ntp_common::wire::LeapIndicator;
 use rand::Rng;
 
 use super::Engine;
-use crate::reference::Served;
+use crate::reference::{Served, UNSYNCHRONISED};
 use crate::seams::{Action, Now};
 use crate::seconds;
 
@@ -54,6 +54,9 @@ impl<R: Rng> Engine<R> {
 
     /// What replies say.
     pub(super) fn served(&self, now: &Now) -> Served {
+        if self.initial.is_some() {
+            return UNSYNCHRONISED;
+        }
         let served = self.reference.served(now.mono, self.true_time(now));
         let announces = served.leap == LeapIndicator::Normal && !self.smears();
         let due = self.leap.due().filter(|_| announces);

@@ -14,6 +14,7 @@ impl<R: Rng> Engine<R> {
     /// are asked at once; those whose options alone are others keep their samples. Precision stays as it is.
     pub fn reconfigure(&mut self, config: EngineConfig, now: Now) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.end_initial(&now, &mut actions);
         let mut wanted = config.sources.clone();
         for index in (0..self.lines.len()).rev() {
             match wanted.iter().position(|line| is_same(line, self.lines[index].line())) {
@@ -51,7 +52,7 @@ impl<R: Rng> Engine<R> {
         }
     }
 
-    fn drop_line(&mut self, index: usize, actions: &mut Vec<Action>) {
+    pub(super) fn drop_line(&mut self, index: usize, actions: &mut Vec<Action>) {
         for &source in self.lines.remove(index).members() {
             self.sources.remove(&source);
             self.bank.forget(source);

@@ -53,7 +53,7 @@ impl<R: Rng> Engine<R> {
     }
 
     /// Sources that were not heard of yet, and names, of which there will be one at least.
-    fn unheard(&self) -> usize {
+    pub(super) fn unheard(&self) -> usize {
         let silent = |source: &&Source| {
             let may_vote = source.due().is_some() && !source.options().noselect;
             may_vote && source.series().last().is_none()

@@ -77,7 +77,7 @@ fn reads_the_server_of_a_lan() {
 
 #[test]
 fn reads_a_server_in_production() {
-    let config = load(PRODUCTION, 1);
+    let config = load(PRODUCTION, 0);
     let preferred: Vec<_> = config.sources.iter().map(|s| s.value.options.prefer).collect();
     assert_eq!(preferred, [true, true, false, false]);
     assert_eq!(config.sources[1].value.host, Host::Address("203.107.6.88".parse().unwrap()));
