@@ -43,6 +43,7 @@ impl<R: Rng> Engine<R> {
         let Some(estimate) = self.bank.estimate(now.time) else { return };
         let interval_s = best.polling().current_interval_s();
         let Some(upstream) = upstream(best, &estimate, now) else { return };
+        let estimate = steered_after(&estimate, best);
         self.apply(&estimate, upstream, interval_s, now, actions);
     }
 
@@ -235,6 +236,14 @@ impl<R: Rng> Engine<R> {
     pub(super) fn selected_address(&self) -> Option<IpAddr> {
         self.reference.upstream().map(|upstream| upstream.address)
     }
+}
+
+/// The estimate that the clock is steered after. A sample that is no outlier leaves no doubt beyond half of its delay;
+/// that it may be one, once in a thousand times, is no reason to slew slowly what is clearly off.
+fn steered_after(estimate: &Estimate, source: &Source) -> Estimate {
+    let half_delay_s = source.series().last().map_or(f64::INFINITY, |last| last.delay_s / 2.0);
+    let offset_deviation_s = estimate.offset_deviation_s.min(half_delay_s);
+    Estimate { offset_deviation_s, ..*estimate }
 }
 
 fn upstream(source: &Source, estimate: &Estimate, now: &Now) -> Option<Upstream> {

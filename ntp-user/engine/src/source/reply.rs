@@ -199,9 +199,10 @@ pub(super) fn sample(
     if role == Role::Client {
         check_order(measured, uncertainty_s)?;
     }
-    let source_s = seconds::of(exchange.t3.since(exchange.t2));
-    // Our clock and the source's run apart in between.
-    let apart_s = line.map_or(0.0, |line| line.slope * source_s);
+    let round_trip_s = seconds::of(exchange.t4.since(exchange.t1));
+    // Our clock and the source's run apart in between, by a twelfth while ours is slewed: a delay in the seconds of
+    // a slow clock would bound too little.
+    let apart_s = line.map_or(0.0, |line| line.slope * round_trip_s);
     let delay_s = exchange.delay_s() + apart_s;
     let skew = line.map_or(0.0, |line| SKEW_DEVIATIONS * line.slope_deviation);
     let drift_s = (MAX_CLOCK_ERROR + skew) * measured.span_s();
