@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::config::Config;
 use super::error::Problem;
 use super::options::Kind::{Flag, Value};
-use super::options::Support::{NoEffectYet, Works};
+use super::options::Support::Works;
 use super::options::{OptionEntry, option, read_options};
 use super::statement::{FROM_ZERO, Owner, Read, Statement, Unit};
 use super::values::{
@@ -105,7 +105,7 @@ pub(super) fn local<'a>(c: &mut Config, s: &mut Statement<'a, '_>, owner: Owner<
             Works,
             Value(|w, s, o| s.integer(o, 1..=15).map(|v| w.local.stratum = v)),
         ),
-        option("orphan", NoEffectYet, Flag(|w| w.local.orphan = true)),
+        option("orphan", Works, Flag(|w| w.local.orphan = true)),
         option(
             "distance",
             Works,

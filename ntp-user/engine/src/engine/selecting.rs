@@ -3,10 +3,11 @@
 use rand::Rng;
 
 use super::Engine;
+use crate::reference::reference_id;
 use crate::report::Verdict;
 use crate::seams::{Action, Now, SourceId};
 use crate::seconds;
-use crate::select::{Candidate, Failure, Measured, Mixture, Orphans, Rules, select};
+use crate::select::{Candidate, Failure, Measured, Mixture, Rules, select};
 use crate::source::{REACH_POLLS, Source};
 
 impl<R: Rng> Engine<R> {
@@ -27,8 +28,7 @@ impl<R: Rng> Engine<R> {
             self.sources.values().map(|source| candidate(source, mixture, now)).collect();
         let selected = self.selected();
         let pending = if self.wait_until > now.mono { self.unheard() } else { 0 };
-        let orphans = self.config.local.filter(|local| local.orphan);
-        let orphans = orphans.map(|local| Orphans { stratum: local.stratum, own: None });
+        let orphans = self.config.local.filter(|local| local.orphan).map(|local| local.stratum);
         let rules = Rules { settings: &self.config.selection, pending, orphans, updated };
         let selection = select(&candidates, &rules, &mut self.ranking);
         let failed = selection.chosen.as_ref().err().copied();
@@ -124,6 +124,7 @@ fn measured(source: &Source, now: &Now) -> Option<Measured> {
         newest_s,
         stratum: last.stratum,
         leap: last.leap,
-        reference_id: last.reference_id,
+        reference_id: reference_id(source.address().ip()),
+        ours: source.ours(),
     })
 }

@@ -51,17 +51,10 @@ pub(crate) struct Measured {
     pub(crate) newest_s: f64,
     pub(crate) stratum: u8,
     pub(crate) leap: LeapIndicator,
-    /// What it follows itself.
+    /// What those who follow it say of it.
     pub(crate) reference_id: ReferenceId,
-}
-
-/// `local orphan`: how servers without upstream agree on one of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Orphans {
-    /// The stratum of local time.
-    pub(crate) stratum: u8,
-    /// Our own reference ID; those above it are not followed. `None` while it is not known.
-    pub(crate) own: Option<ReferenceId>,
+    /// What those who follow us say of the address that it knows us by, once that is known.
+    pub(crate) ours: Option<ReferenceId>,
 }
 
 /// What a selection goes by, besides the candidates.
@@ -70,7 +63,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) settings: &'a SelectionSettings,
     /// Sources that may still answer for the first time and change the majority.
     pub(crate) pending: usize,
-    pub(crate) orphans: Option<Orphans>,
+    /// With `local orphan`, the stratum of local time.
+    pub(crate) orphans: Option<u8>,
     /// The source with a new sample that the selection is made for.
     pub(crate) updated: Option<SourceId>,
 }
@@ -180,7 +174,7 @@ fn usable<'a>(
     }
     sane.retain(|candidate| !is_stale(candidate));
     match rules.orphans {
-        Some(orphans) => without_orphans(sane, orphans, verdicts),
+        Some(stratum) => without_orphans(sane, stratum, verdicts),
         None => sane,
     }
 }
@@ -212,21 +206,22 @@ fn is_above(value: f64, limit: f64) -> bool {
 /// followed, unless ours is lower: so that all come to follow the same.
 fn without_orphans<'a>(
     sane: Vec<Sane<'a>>,
-    orphans: Orphans,
+    stratum: u8,
     verdicts: &mut BTreeMap<SourceId, Verdict>,
 ) -> Vec<Sane<'a>> {
     let (right, local): (Vec<Sane<'a>>, Vec<Sane<'a>>) =
-        sane.into_iter().partition(|(_, measured)| measured.stratum < orphans.stratum);
+        sane.into_iter().partition(|(_, measured)| measured.stratum < stratum);
     verdicts.extend(local.iter().map(|(candidate, _)| (candidate.id, Verdict::Orphan)));
     if !right.is_empty() {
         return right;
     }
     let neighbours = local
         .into_iter()
-        .filter(|(candidate, measured)| measured.stratum == orphans.stratum && candidate.reachable);
+        .filter(|(candidate, measured)| measured.stratum == stratum && candidate.reachable);
     let lowest = neighbours.min_by_key(|(_, measured)| measured.reference_id.0);
-    let below_us =
-        |(_, measured): &Sane<'_>| orphans.own.is_some_and(|own| measured.reference_id.0 < own.0);
+    let below_us = |(_, measured): &Sane<'_>| {
+        measured.ours.is_some_and(|ours| measured.reference_id.0 < ours.0)
+    };
     lowest.filter(below_us).into_iter().collect()
 }
 

@@ -18,6 +18,7 @@ fn candidate(id: u32, offset_s: f64, distance_s: f64) -> Candidate {
         stratum: 2,
         leap: LeapIndicator::Normal,
         reference_id: ReferenceId(id),
+        ours: None,
     };
     Candidate {
         id: SourceId(id),
@@ -223,9 +224,10 @@ fn orphans_follow_the_lowest_of_them_and_only_when_there_is_nobody_else() {
     let below = |id| with(candidate(id, 0.0, 0.01), |m| m.stratum = 11);
     let settings = settings();
     let codes_of = |sources: &[Candidate], own: Option<u32>| {
-        let orphans = Some(Orphans { stratum: 10, own: own.map(ReferenceId) });
-        let rules = Rules { settings: &settings, pending: 0, orphans, updated: None };
-        codes(&select(sources, &rules, &mut Ranking::default()))
+        let rules = Rules { settings: &settings, pending: 0, orphans: Some(10), updated: None };
+        let known = |source: &Candidate| with(*source, |m| m.ours = own.map(ReferenceId));
+        let sources: Vec<Candidate> = sources.iter().map(known).collect();
+        codes(&select(&sources, &rules, &mut Ranking::default()))
     };
     assert_eq!(codes_of(&[orphan(3), candidate(5, 0.0, 0.01)], Some(9)), "O*");
     assert_eq!(codes_of(&[below(1), orphan(3), orphan(4)], Some(9)), "O*O");

@@ -16,7 +16,7 @@ mod request;
 use std::net::{IpAddr, SocketAddr};
 
 use ntp_common::time::MonoNs;
-use ntp_common::wire::{Header, NEWEST_VERSION};
+use ntp_common::wire::{Header, NEWEST_VERSION, ReferenceId};
 use rand::Rng;
 
 use crate::auth::Keys;
@@ -54,6 +54,8 @@ pub(crate) struct Source {
     counts: PacketCounts,
     last_packet: Option<LastPacket>,
     measured_offset_s: f64,
+    /// What those who follow us say of the address that it knows us by.
+    ours: Option<ReferenceId>,
     /// The server does not want to be asked.
     refused: bool,
     /// Samples in a row that selection could not use.
@@ -97,6 +99,7 @@ impl Source {
             counts: PacketCounts::default(),
             last_packet: None,
             measured_offset_s: 0.0,
+            ours: None,
             refused: false,
             wrong: 0,
             interleaves: false,
@@ -258,6 +261,11 @@ impl Source {
     /// The offset of the last sample as it was measured, seconds.
     pub(crate) fn measured_offset_s(&self) -> f64 {
         self.measured_offset_s
+    }
+
+    /// What those who follow us say of the address that it knows us by, once that is known.
+    pub(crate) fn ours(&self) -> Option<ReferenceId> {
+        self.ours
     }
 
     /// What the last packet said that answered one of ours.

@@ -124,6 +124,7 @@ impl Source {
             return Err(Rejection::Unasked);
         }
         self.counts.valid += 1;
+        self.ours = ours.or(self.ours);
         let sample =
             synchronised.and(measured).and_then(|measured| self.sample(&header, &measured));
         let loops = header.stratum > 1 && ours == Some(header.reference_id);

@@ -207,9 +207,6 @@ rtcfile /x";
         test.conf:2:1: warning: `maxsources` has no effect on `server`, only on `pool`
          2 | server b maxsources 2
            | ^^^^^^
-        test.conf:3:7: warning: `orphan` is accepted but has no effect yet
-         3 | local orphan
-           |       ^^^^^^
         test.conf:4:1: warning: `hwtstimeout` is accepted but has no effect yet
          4 | hwtstimeout 0.001
            | ^^^^^^^^^^^
