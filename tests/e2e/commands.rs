@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
+use ntp_common::time::NtpShort;
 use ntp_lab::scene::{CLIENT, SERVER, UPSTREAM};
 use ntp_lab::{Chronyc, Told, Way, command_socket, peers};
 
@@ -102,10 +103,16 @@ fn tracking() -> Result<()> {
     let reference_s = seconds as f64 + f64::from(nanos) * 1e-9;
     // Updates come every second or faster.
     close("reference time", tracking.number(3)?, reference_s, 5.0)?;
-    let root_delay_s = f64::from(header.root_delay.to_bits()) / 65_536.0;
-    close("root delay", tracking.number(10)?, root_delay_s, 1e-3)?;
-    let root_dispersion_s = f64::from(header.root_dispersion.to_bits()) / 65_536.0;
-    close("root dispersion", tracking.number(11)?, root_dispersion_s, 1e-3)?;
+    // These shrink fast after the start.
+    until("both tell the same root delay and dispersion", || {
+        let header = answer(&asked.played.client(SERVER.v4)?)?.header;
+        let tracking = asked.give("tracking")?;
+        let is_close = |told: f64, served: NtpShort| {
+            (told - f64::from(served.to_bits()) / 65_536.0).abs() < 1e-4
+        };
+        Ok(is_close(tracking.number(10)?, header.root_delay)
+            && is_close(tracking.number(11)?, header.root_dispersion))
+    })?;
     ensure!(row[13] == "Normal", "{row:?}");
 
     let sources = asked.give("sources")?.rows();
@@ -200,13 +207,12 @@ fn access() -> Result<()> {
     Ok(())
 }
 
-/// Every command of chronyc, with a part of what it is answered.
+/// Every command of Debian 12's chronyc, which has no `selectopts` yet, with a part of what it is answered.
 const COMMANDS: &[(&str, &str)] = &[
     ("tracking", "Normal"),
     ("sources -a", "^,"),
     ("sourcestats -a", "10.123.1.1,"),
     ("sourcename 10.123.1.1", "10.123.1.1"),
-    ("selectopts 10.123.1.1 +prefer", "200 OK"),
     ("ntpdata 10.123.1.1", "10.123.1.1,"),
     ("authdata", "10.123.1.1,-,0,0,0,"),
     ("activity", "1,0,0,0,0"),
@@ -258,11 +264,11 @@ const COMMANDS: &[(&str, &str)] = &[
     ("cmdaccheck 192.0.2.1", "209 Access denied"),
     ("add server 10.123.1.1", "511 Source already present"),
     ("delete 192.0.2.1", "503 No such source"),
-    ("waitsync 1", "try: 1"),
+    ("waitsync 1", "1,"),
 ];
 
 fn every_command() -> Result<()> {
-    let directives = format!("server {} iburst minpoll -2 maxpoll 0\nallow\n", UPSTREAM.v4);
+    let directives = format!("server {} minpoll -2 maxpoll 0\nallow\n", UPSTREAM.v4);
     let (played, _) = Played::following(3, &directives)?;
     let asked = Asked::new(played)?;
     for (command, expected) in COMMANDS {
@@ -278,7 +284,7 @@ fn every_command() -> Result<()> {
 }
 
 fn sources() -> Result<()> {
-    let directives = format!("server {} iburst minpoll -2 maxpoll 0\nallow\n", UPSTREAM.v4);
+    let directives = format!("server {} minpoll -2 maxpoll 0\nallow\n", UPSTREAM.v4);
     let (played, _) = Played::following(3, &directives)?;
     let asked = Asked::new(played)?;
     let data = asked.give(&format!("ntpdata {}", UPSTREAM.v4))?;
@@ -287,7 +293,7 @@ fn sources() -> Result<()> {
     let remote = u32::from_be_bytes(UPSTREAM.v4.octets());
     ensure!(row[0] == UPSTREAM.v4.to_string() && row[1] == format!("{remote:08X}"), "{row:?}");
     // Port, leap, version, mode, stratum.
-    ensure!(row[2] == "0" || row[3..].contains(&"123".to_owned()), "{row:?}");
+    ensure!(row[2] == "123", "{row:?}");
     ensure!(data.output.contains(",Normal,4,Server,3,"), "{row:?}");
 
     asked.give(&format!("offline {}", UPSTREAM.v4))?;

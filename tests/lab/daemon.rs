@@ -193,7 +193,11 @@ fn configuration(lab: &Lab, host: &Host, directives: &str) -> Result<PathBuf> {
         ("cmdport", "0".to_owned()),
         ("bindcmdaddress", socket.display().to_string()),
     ];
-    let is_said = |name: &str| directives.lines().any(|line| line.split(' ').next() == Some(name));
+    // An address for commands says nothing of the socket.
+    let is_said = |name: &str| {
+        let form = if name == "bindcmdaddress" { "bindcmdaddress /" } else { name };
+        directives.lines().any(|line| line.starts_with(form))
+    };
     let own = own.iter().filter(|(name, _)| !is_said(name));
     let own: Vec<String> = own.map(|(name, value)| format!("{name} {value}\n")).collect();
     lab.file(&format!("{PROGRAM}-{}.conf", host.name()), &(directives.to_owned() + &own.concat()))
