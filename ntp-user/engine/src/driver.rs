@@ -11,6 +11,7 @@ use rand::Rng;
 use crate::auth::Keys;
 use crate::conf::Local;
 use crate::engine::{ClockOperation, Drift, Engine};
+use crate::history::History;
 use crate::leap::tables::LeapTable;
 use crate::operation::{Operation, OperationError};
 use crate::seams::{
@@ -181,6 +182,17 @@ where
         let now = self.read_clock(UNTOLD_STEP_NS);
         let actions = self.engine.operate_clock(operation, now);
         self.carry_out(actions);
+    }
+
+    /// What was measured of the sources, to be remembered by another run.
+    #[must_use]
+    pub fn histories(&self) -> Vec<History> {
+        self.engine.histories(self.now())
+    }
+
+    /// Takes up what was measured by an earlier run; to be called before [`Driver::start`].
+    pub fn remember(&mut self, histories: Vec<History>) {
+        self.engine.remember(histories, self.now());
     }
 
     /// The engine, for its reports.

@@ -6,6 +6,7 @@
 
 mod clock;
 mod clock_operations;
+mod histories;
 mod initial;
 mod inspect;
 mod keys;
@@ -23,6 +24,7 @@ mod smoothing;
 pub use clock_operations::ClockOperation;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ntp_common::time::MonoNs;
@@ -31,6 +33,7 @@ use rand::{Rng, RngExt};
 use crate::auth::Keys;
 use crate::bank::Bank;
 use crate::discipline::Discipline;
+use crate::history::History;
 use crate::leap::schedule::Schedule;
 use crate::names::ConfiguredLine;
 use crate::reference::{Reference, reference_id};
@@ -92,6 +95,8 @@ pub struct Engine<R> {
     stated_remaining_s: f64,
     drift_saved: MonoNs,
     updates: UpdateTimes,
+    /// What was measured before the start, of sources that are not made yet.
+    remembered: BTreeMap<IpAddr, History>,
     /// The first correction, until it has been made or given up.
     initial: Option<Initial>,
     /// `maxchange` has ended all updates.
@@ -143,6 +148,7 @@ impl<R: Rng> Engine<R> {
             stated_remaining_s: 0.0,
             drift_saved: now.mono,
             updates: UpdateTimes::default(),
+            remembered: BTreeMap::new(),
             initial,
             given_up: false,
             wrong_replaced: None,

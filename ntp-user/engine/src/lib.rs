@@ -11,6 +11,7 @@ pub mod driver;
 pub mod engine;
 mod estimate;
 mod filter;
+pub mod history;
 pub mod leap;
 mod names;
 pub mod operation;

@@ -218,6 +218,11 @@ impl Series {
         }
     }
 
+    /// Its samples, the latest last.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter()
+    }
+
     /// The latest sample.
     pub(crate) fn last(&self) -> Option<&Sample> {
         self.samples.back()

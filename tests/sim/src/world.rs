@@ -185,15 +185,7 @@ impl World {
             network_chance: Chance::new(seed, 2),
             next_second: 0.0,
         }));
-        let seam = || Seam(Rc::clone(&machine));
-        let seams = Seams {
-            clock: seam(),
-            transport: seam(),
-            ref_map: seam(),
-            resolver: seam(),
-            drift_store: seam(),
-        };
-        let mut driver = Driver::new(config, Chance::new(seed, 3).into_rng(), drift, seams);
+        let mut driver = driver_on(&machine, config, drift, seed);
         driver.start();
         Self { machine, driver }
     }
@@ -267,6 +259,23 @@ impl World {
         self.driver.engine().sources(self.driver.now()).remove(index)
     }
 
+    /// Ends the daemon and starts it anew after `pause_s` seconds, with what the drift file says, and what was
+    /// measured if it `remembers`.
+    pub fn restart(&mut self, config: EngineConfig, pause_s: f64, remembers: bool, seed: u64) {
+        self.driver.shutdown(None);
+        let histories = self.driver.histories();
+        let now_s = self.machine().clock.now_s();
+        self.machine_mut().clock.advance_to(now_s + pause_s);
+        self.machine_mut().flying.clear();
+        let stored = self.machine().drift;
+        let drift = stored.map(|(frequency_ppm, skew_ppm)| Drift { frequency_ppm, skew_ppm });
+        self.driver = driver_on(&self.machine, config, drift, seed);
+        if remembers {
+            self.driver.remember(histories);
+        }
+        self.driver.start();
+    }
+
     /// Ends the daemon.
     pub fn shutdown(&mut self) {
         self.driver.shutdown(None);
@@ -330,6 +339,24 @@ impl World {
         drop(machine);
         self.driver.on_packet(source, (from, to), &packet, at);
     }
+}
+
+/// A driver on a machine.
+fn driver_on(
+    machine: &Rc<RefCell<Machine>>,
+    config: EngineConfig,
+    drift: Option<Drift>,
+    seed: u64,
+) -> Driver<Seam, Seam, Seam, Seam, Seam, ChaCha8Rng> {
+    let seam = || Seam(Rc::clone(machine));
+    let seams = Seams {
+        clock: seam(),
+        transport: seam(),
+        ref_map: seam(),
+        resolver: seam(),
+        drift_store: seam(),
+    };
+    Driver::new(config, Chance::new(seed, 3).into_rng(), drift, seams)
 }
 
 /// What is due.

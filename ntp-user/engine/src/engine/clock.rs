@@ -146,6 +146,7 @@ impl<R: Rng> Engine<R> {
         for source in self.sources.values_mut() {
             source.clock_changed(&change, frequency);
         }
+        self.move_remembered(&change);
         self.bank.clock_changed(&change, frequency);
         if ours {
             self.publish(now, actions);

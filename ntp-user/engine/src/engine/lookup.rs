@@ -152,6 +152,7 @@ impl<R: Rng> Engine<R> {
         self.bank.know(id, source.known_path());
         self.sources.insert(id, source);
         self.lines[index].add(id);
+        self.recall(id, address);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::auth::Keys;
 use crate::conf::{SourceKind, SourceOptions};
 use crate::estimate::KnownFrequency;
 use crate::report::Verdict;
-use crate::sample::ClockChange;
+use crate::sample::{ClockChange, Sample};
 use crate::seams::{Action, Port, RequestId, SourceId, Stamped};
 use crate::series::Series;
 use association::Association;
@@ -251,6 +251,11 @@ impl Source {
     /// Its polling.
     pub(crate) fn polling(&self) -> &Poll {
         &self.poll
+    }
+
+    /// Takes up a sample from before a restart.
+    pub(crate) fn recall(&mut self, sample: Sample, in_force: f64) {
+        self.series.add(sample, in_force, None);
     }
 
     /// Its samples.
