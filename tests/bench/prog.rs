@@ -10,24 +10,23 @@ mod frame;
 #[path = "../testrun/kernel.rs"]
 #[expect(dead_code, reason = "the tests look at the frames that come back")]
 mod kernel;
+#[path = "prog/subjects.rs"]
+mod subjects;
 #[path = "../testrun/world.rs"]
 #[expect(dead_code, reason = "the tests ask the server for more")]
 mod world;
 
 use std::io::IsTerminal;
-use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
 
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, ProgramArray};
+use aya::maps::{Array, Map, ProgramArray};
 use aya::programs::{ProgramFd, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha12Rng;
+use ntp_common::counters::{Reason, answered};
 
-use frame::Frame;
 use kernel::{Runner, descriptor, read_object};
-use world::{Server, running};
+use subjects::{Measured, Requests, Subject, subjects};
 
 /// Measurements of each program, one after the other so that all meet the same conditions.
 const ROUNDS: usize = 41;
@@ -35,25 +34,10 @@ const ROUNDS: usize = 41;
 const RUNS: usize = 8;
 /// Packets in a run.
 const PACKETS: u32 = 20_000;
-/// Clients that take turns.
-const CLIENTS: usize = 1024;
 const TEMPLATE_LEN: usize = 128;
 
 const XDP_TX: u32 = 3;
 const BASELINE: &str = "reflect_clock";
-
-/// What is measured: a program on the requests of clients.
-struct Subject {
-    name: &'static str,
-    wrapper: &'static str,
-    frames: Vec<Vec<u8>>,
-    program: Measured,
-}
-
-enum Measured {
-    Reference(&'static str),
-    Server(Server),
-}
 
 /// Nanoseconds a packet, in each round.
 struct Measurements {
@@ -70,91 +54,6 @@ fn main() -> Result<()> {
     let mut subjects = subjects()?;
     let results = bench.measure(&mut subjects, std::io::stderr().is_terminal())?;
     if json { print_json(&results) } else { print_table(&results) }
-}
-
-fn subjects() -> Result<Vec<Subject>> {
-    let mut random = ChaCha12Rng::seed_from_u64(1);
-    let mut clients = || (0..CLIENTS).map(|_| random.random::<u32>()).collect::<Vec<_>>();
-    let plain = clients();
-    let v4 = frames(&Frame::v4(), &plain);
-    let reference = |name| Subject {
-        name,
-        wrapper: "again_v4",
-        frames: v4.clone(),
-        program: Measured::Reference(name),
-    };
-    let mut subjects = vec![reference("empty"), reference("reflect"), reference(BASELINE)];
-    let vlan = Frame::v4().with(|frame| frame.vlans = vec![(0x8100, 5)]);
-    for (name, wrapper, frames) in [
-        ("answer_v4", "again_v4", v4.clone()),
-        ("answer_v6", "again_v6", frames(&Frame::v6(), &plain)),
-        ("answer_vlan", "again_vlan", frames(&vlan, &plain)),
-    ] {
-        let program = Measured::Server(server()?);
-        subjects.push(Subject { name, wrapper, frames, program });
-    }
-    for (name, count) in [("answer_v4_acl100", 100), ("answer_v4_acl10k", 10_000)] {
-        let rules = prefixes(&mut random, count);
-        let mut server = server()?;
-        let rules_text: Vec<String> =
-            rules.iter().map(|(address, len)| format!("{address}/{len}")).collect();
-        let rules_in_force: Vec<(&str, bool)> =
-            rules_text.iter().map(|rule| (rule.as_str(), true)).collect();
-        server.allow(&rules_in_force)?;
-        let clients = clients_of(&mut random, &rules);
-        let frames = frames(&Frame::v4(), &clients);
-        subjects.push(Subject {
-            name,
-            wrapper: "again_v4",
-            frames,
-            program: Measured::Server(server),
-        });
-    }
-    Ok(subjects)
-}
-
-fn server() -> Result<Server> {
-    let mut server = Server::load()?;
-    server.page.publish(&running());
-    Ok(server)
-}
-
-/// Prefixes as a large site has them: half of them of 24 bits, others shorter and longer.
-fn prefixes(random: &mut impl Rng, count: usize) -> Vec<(Ipv4Addr, u32)> {
-    let lengths = [16, 20, 22, 24, 24, 24, 24, 28, 32];
-    (0..count)
-        .map(|_| {
-            let len: u32 = lengths[random.random_range(0..lengths.len())];
-            let mask = u32::MAX << (32 - len);
-            (Ipv4Addr::from_bits(random.random::<u32>() & mask), len)
-        })
-        .collect()
-}
-
-/// Addresses within the prefixes: all are answered, so that all runs do the same work.
-fn clients_of(random: &mut impl Rng, prefixes: &[(Ipv4Addr, u32)]) -> Vec<u32> {
-    (0..CLIENTS)
-        .map(|_| {
-            let (network, len) = prefixes[random.random_range(0..prefixes.len())];
-            let host = u64::from(random.random::<u32>()) & ((1u64 << (32 - len)) - 1);
-            network.to_bits() | u32::try_from(host).expect("below 2^32")
-        })
-        .collect()
-}
-
-/// A request from each client: in IPv6, the client's number is the end of its address.
-fn frames(template: &Frame, clients: &[u32]) -> Vec<Vec<u8>> {
-    let with_client = |&client: &u32| {
-        let mut frame = template.clone();
-        frame.source = match frame.source {
-            std::net::IpAddr::V4(_) => Ipv4Addr::from_bits(client).into(),
-            std::net::IpAddr::V6(address) => {
-                std::net::Ipv6Addr::from_bits(address.to_bits() | u128::from(client)).into()
-            }
-        };
-        frame.octets()
-    };
-    clients.iter().map(with_client).collect()
 }
 
 /// The reference programs and the maps of the measurement.
@@ -176,6 +75,7 @@ impl Bench {
     fn measure(&mut self, subjects: &mut [Subject], progress: bool) -> Result<Vec<Measurements>> {
         for subject in &mut *subjects {
             check(subject)?;
+            self.warm_up(subject)?;
         }
         let mut results: Vec<_> = subjects
             .iter()
@@ -192,13 +92,27 @@ impl Bench {
         if progress {
             eprintln!();
         }
+        subjects.iter().try_for_each(check_counters)?;
         Ok(results)
+    }
+
+    /// Lets every client ask once, so that the table knows all of them.
+    fn warm_up(&mut self, subject: &mut Subject) -> Result<()> {
+        let Requests::Many(senders) = &subject.requests else { return Ok(()) };
+        let asked = u32::try_from(2 * senders.len())?;
+        self.set_requests(&subject.requests)?;
+        let frame = subject.requests.first();
+        if let Measured::Server(server) = &mut subject.program {
+            self.set_measured(&server.descriptor()?)?;
+            self.run_reference(subject.wrapper, &frame, asked)?;
+        }
+        Ok(())
     }
 
     /// One measurement of a program, less what everything around it takes.
     fn round(&mut self, subject: &mut Subject) -> Result<f64> {
-        self.set_frames(&subject.frames)?;
-        let frame = subject.frames[0].clone();
+        self.set_requests(&subject.requests)?;
+        let frame = subject.requests.first();
         let empty = self.reference_fd("empty")?;
         let program = match &mut subject.program {
             Measured::Reference(name) => self.reference_fd(name)?,
@@ -206,11 +120,11 @@ impl Bench {
         };
         let [mut bare, mut around, mut whole] = [f64::INFINITY; 3];
         for _ in 0..RUNS {
-            bare = bare.min(self.run_reference("empty", &frame)?);
+            bare = bare.min(self.run_reference("empty", &frame, PACKETS)?);
             self.set_measured(&empty)?;
-            around = around.min(self.run_reference(subject.wrapper, &frame)?);
+            around = around.min(self.run_reference(subject.wrapper, &frame, PACKETS)?);
             self.set_measured(&program)?;
-            whole = whole.min(self.run_reference(subject.wrapper, &frame)?);
+            whole = whole.min(self.run_reference(subject.wrapper, &frame, PACKETS)?);
         }
         Ok(whole - around + bare)
     }
@@ -223,6 +137,28 @@ impl Bench {
         let program =
             self.reference.program_mut(name).with_context(|| format!("program {name}"))?;
         Ok(program.try_into()?)
+    }
+
+    fn set_requests(&mut self, requests: &Requests) -> Result<()> {
+        match requests {
+            Requests::Frames(frames) => self.set_frames(frames),
+            Requests::Many(senders) => {
+                self.set_frames(&[requests.first()])?;
+                self.set_senders(senders)
+            }
+        }
+    }
+
+    /// Hands the clients over, and lets the first begin.
+    fn set_senders(&mut self, senders: &[u64]) -> Result<()> {
+        let map = self.reference.map("SENDERS").context("map SENDERS")?;
+        let Map::Array(map) = map else { bail!("SENDERS is no array") };
+        subjects::write_senders(map.fd(), senders)?;
+        let map = self.reference.map_mut("PROGRESS").context("map PROGRESS")?;
+        let mut map: Array<_, [u64; 3]> = Array::try_from(map)?;
+        let [rounds, began_ns, turn] = map.get(&0, 0)?;
+        let turn = u64::from(u32::try_from(senders.len())?) | turn >> 32 << 32;
+        Ok(map.set(0, [rounds, began_ns, turn], 0)?)
     }
 
     fn set_frames(&mut self, frames: &[Vec<u8>]) -> Result<()> {
@@ -242,21 +178,34 @@ impl Bench {
     }
 
     /// Runs a program and gives its nanoseconds a packet.
-    fn run_reference(&mut self, name: &str, frame: &[u8]) -> Result<f64> {
+    fn run_reference(&mut self, name: &str, frame: &[u8], packets: u32) -> Result<f64> {
         let program =
             self.reference.program_mut(name).with_context(|| format!("program {name}"))?;
         let program: BorrowedFd<'_> = descriptor(program.try_into()?)?;
-        Ok(self.runner.run(program, frame, PACKETS)?.duration_ns.into())
+        Ok(self.runner.run(program, frame, packets)?.duration_ns.into())
     }
 }
 
 /// A measurement of something that does not answer would be one of nothing.
 fn check(subject: &mut Subject) -> Result<()> {
-    if let Measured::Server(server) = &mut subject.program {
-        for frame in &subject.frames {
+    if let (Measured::Server(server), Requests::Frames(frames)) =
+        (&mut subject.program, &subject.requests)
+    {
+        for frame in frames {
             let action = server.run(frame)?.action;
             ensure!(action == XDP_TX, "{}: a request is not answered", subject.name);
         }
+    }
+    Ok(())
+}
+
+/// As [`check`], for all requests together.
+fn check_counters(subject: &Subject) -> Result<()> {
+    if let Measured::Server(server) = &subject.program {
+        let counted = server.counters()?;
+        let all: u64 = counted.iter().sum();
+        ensure!(answered(&counted) == all, "{}: some requests are not answered", subject.name);
+        ensure!(counted[Reason::RateLimited as usize] == 0, "{}: limited", subject.name);
     }
     Ok(())
 }
@@ -280,7 +229,11 @@ fn rows(results: &[Measurements]) -> Result<Vec<(&'static str, f64, f64)>> {
 fn print_json(results: &[Measurements]) -> Result<()> {
     let rows: Vec<_> = rows(results)?
         .into_iter()
-        .map(|(name, ns, ratio)| serde_json::json!({ "name": name, "ns": ns, "ratio": ratio }))
+        .map(|(name, ns, ratio)| {
+            serde_json::json!({
+                "name": name, "value": ns, "unit": "ns", "ratio": ratio, "against": BASELINE,
+            })
+        })
         .collect();
     println!("{}", serde_json::to_string_pretty(&rows)?);
     Ok(())

@@ -20,7 +20,7 @@ pub(crate) struct BenchArguments {
 enum Bench {
     /// Nanoseconds a packet through the kernel's test run, beside reference programs
     Prog {
-        /// Print an array of {"name", "ns", "ratio"} instead of a table
+        /// Print an array of {"name", "value", "unit", "ratio", "against"} instead of a table
         #[arg(long)]
         json: bool,
     },

@@ -1,0 +1,200 @@
+//! What `bench prog` measures: reference programs, and ours as sites of different sizes would run it.
+
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+
+use anyhow::{Context, Result};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use ntp_common::checksum::updated;
+use ntp_common::ratelimit::{ClientRules, Limit};
+use ntp_user::serving::clients::sets_in;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha12Rng;
+
+use crate::BASELINE;
+use crate::frame::Frame;
+use crate::world::{Server, running};
+
+/// Clients that take turns where there is a frame for each.
+const CLIENTS: usize = 1024;
+/// Memory for the record of clients: the default, and as much as a million clients are given.
+const DEFAULT_MEMORY: u64 = 524_288;
+const MILLION_MEMORY: u64 = 36 << 20;
+/// A limit that clients which take turns at full speed stay below.
+const LIMIT: Limit = Limit { interval_log2: -19, burst: 255, leak_log2: 2, kod_log2: 0 };
+
+/// A program on the requests of clients.
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
+    pub(crate) wrapper: &'static str,
+    pub(crate) requests: Requests,
+    pub(crate) program: Measured,
+}
+
+pub(crate) enum Measured {
+    Reference(&'static str),
+    Server(Server),
+}
+
+/// Requests that take turns.
+pub(crate) enum Requests {
+    /// Whole frames.
+    Frames(Vec<Vec<u8>>),
+    /// IPv4 frames that differ in the source address and checksums, one word a client: see [`sender`].
+    Many(Vec<u64>),
+}
+
+impl Requests {
+    /// A frame to begin with.
+    pub(crate) fn first(&self) -> Vec<u8> {
+        match self {
+            Self::Frames(frames) => frames[0].clone(),
+            Self::Many(_) => many_template().octets(),
+        }
+    }
+}
+
+/// All subjects.
+pub(crate) fn subjects() -> Result<Vec<Subject>> {
+    let mut random = ChaCha12Rng::seed_from_u64(1);
+    let plain: Vec<u32> = (0..CLIENTS).map(|_| random.random()).collect();
+    let v4 = frames(&Frame::v4(), &plain);
+    let reference = |name| Subject {
+        name,
+        wrapper: "again_v4",
+        requests: Requests::Frames(v4.clone()),
+        program: Measured::Reference(name),
+    };
+    let mut subjects = vec![reference("empty"), reference("reflect"), reference(BASELINE)];
+    let vlan = Frame::v4().with(|frame| frame.vlans = vec![(0x8100, 5)]);
+    for (name, wrapper, frames) in [
+        ("answer_v4", "again_v4", v4.clone()),
+        ("answer_v6", "again_v6", frames(&Frame::v6(), &plain)),
+        ("answer_vlan", "again_vlan", frames(&vlan, &plain)),
+    ] {
+        let program = Measured::Server(server(ClientRules::OFF)?);
+        subjects.push(Subject { name, wrapper, requests: Requests::Frames(frames), program });
+    }
+    for (name, count) in [("answer_v4_acl100", 100), ("answer_v4_acl10k", 10_000)] {
+        let rules = prefixes(&mut random, count);
+        let mut server = server(ClientRules::OFF)?;
+        allow(&mut server, &rules)?;
+        let clients = clients_of(&mut random, &rules, CLIENTS);
+        subjects.push(Subject {
+            name,
+            wrapper: "again_v4",
+            requests: Requests::Frames(frames(&Frame::v4(), &clients)),
+            program: Measured::Server(server),
+        });
+    }
+    for (name, clients, prefixes, memory) in [
+        ("answer_v4_full_10k", 10_000, 0, DEFAULT_MEMORY),
+        ("answer_v4_full_acl100", 10_000, 100, DEFAULT_MEMORY),
+        ("answer_v4_full_acl10k", 10_000, 10_000, DEFAULT_MEMORY),
+        ("answer_v4_full_1m", 1_000_000, 0, MILLION_MEMORY),
+    ] {
+        subjects.push(full(&mut random, name, clients, prefixes, memory)?);
+    }
+    Ok(subjects)
+}
+
+/// The program with everything on: access rules, limit, record of clients.
+fn full(
+    random: &mut impl Rng,
+    name: &'static str,
+    count: usize,
+    rules: usize,
+    memory: u64,
+) -> Result<Subject> {
+    let mut server = server(ClientRules::new(sets_in(memory), random.random()).with_limit(LIMIT))?;
+    let clients = if rules == 0 {
+        (0..count).map(|_| random.random()).collect()
+    } else {
+        let rules = prefixes(random, rules);
+        allow(&mut server, &rules)?;
+        clients_of(random, &rules, count)
+    };
+    let senders = clients.into_iter().map(sender).collect();
+    let program = Measured::Server(server);
+    Ok(Subject { name, wrapper: "again_many", requests: Requests::Many(senders), program })
+}
+
+fn server(rules: ClientRules) -> Result<Server> {
+    let mut server = Server::load_with(rules)?;
+    server.page.publish(&running());
+    Ok(server)
+}
+
+fn allow(server: &mut Server, rules: &[(Ipv4Addr, u32)]) -> Result<()> {
+    let text: Vec<String> = rules.iter().map(|(address, len)| format!("{address}/{len}")).collect();
+    let rules: Vec<(&str, bool)> = text.iter().map(|rule| (rule.as_str(), true)).collect();
+    server.allow(&rules)
+}
+
+/// Prefixes as a large site has them: half of them of 24 bits, others shorter and longer.
+fn prefixes(random: &mut impl Rng, count: usize) -> Vec<(Ipv4Addr, u32)> {
+    let lengths = [16, 20, 22, 24, 24, 24, 24, 28, 32];
+    (0..count)
+        .map(|_| {
+            let len: u32 = lengths[random.random_range(0..lengths.len())];
+            let mask = u32::MAX << (32 - len);
+            (Ipv4Addr::from_bits(random.random::<u32>() & mask), len)
+        })
+        .collect()
+}
+
+/// Addresses within the prefixes: all are answered, so that all runs do the same work.
+fn clients_of(random: &mut impl Rng, prefixes: &[(Ipv4Addr, u32)], count: usize) -> Vec<u32> {
+    (0..count)
+        .map(|_| {
+            let (network, len) = prefixes[random.random_range(0..prefixes.len())];
+            let host = u64::from(random.random::<u32>()) & ((1u64 << (32 - len)) - 1);
+            network.to_bits() | u32::try_from(host).expect("below 2^32")
+        })
+        .collect()
+}
+
+/// A request from each client: in IPv6, the client's number is the end of its address.
+fn frames(template: &Frame, clients: &[u32]) -> Vec<Vec<u8>> {
+    let with_client = |&client: &u32| {
+        let mut frame = template.clone();
+        frame.source = match frame.source {
+            std::net::IpAddr::V4(_) => Ipv4Addr::from_bits(client).into(),
+            std::net::IpAddr::V6(address) => {
+                std::net::Ipv6Addr::from_bits(address.to_bits() | u128::from(client)).into()
+            }
+        };
+        frame.octets()
+    };
+    clients.iter().map(with_client).collect()
+}
+
+/// The frame that all of many clients send, but for their addresses.
+fn many_template() -> Frame {
+    Frame::v4().with(|frame| frame.source = Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// What differs in a client's frame: address, checksum of the IP header, UDP checksum, as they lie there.
+fn sender(address: u32) -> u64 {
+    let template = many_template().octets();
+    let octets = address.to_be_bytes();
+    let word = |at: usize| u16::from_ne_bytes([template[at], template[at + 1]]);
+    let high = u16::from_ne_bytes([octets[0], octets[1]]);
+    let low = u16::from_ne_bytes([octets[2], octets[3]]);
+    let with_address = |checksum| updated(updated(checksum, 0, high), 0, low);
+    let (ip, udp) = (with_address(word(24)), with_address(word(40)));
+    u64::from(u32::from_ne_bytes(octets)) | u64::from(ip) << 32 | u64::from(udp) << 48
+}
+
+/// Writes clients into the map that is read in turn.
+pub(crate) fn write_senders(map: impl AsFd, senders: &[u64]) -> Result<()> {
+    let len = std::num::NonZeroUsize::new(size_of_val(senders)).context("no clients")?;
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: the kernel chooses a place that nothing else is mapped to.
+    let memory = unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, map, 0) }?;
+    let source = std::ptr::NonNull::from(senders).cast::<u64>();
+    // SAFETY: the memory is as long as the clients are, aligned to a page, and no program runs meanwhile.
+    unsafe { memory.cast::<u64>().copy_from_nonoverlapping(source, senders.len()) };
+    // SAFETY: it was mapped with this length, and nothing points into it.
+    Ok(unsafe { munmap(memory, len.get()) }?)
+}
