@@ -25,6 +25,7 @@ use crate::clock::readings::precision_log2;
 use crate::clock::system::SystemClock;
 use crate::key_file::KeyFile;
 use crate::metrics::{Endpoint, EndpointError};
+use crate::net::interleaved::Exchanges;
 use crate::net::server_socket::{self, ServerAddresses};
 use crate::net::worker::Shared;
 use crate::resolver::Families;
@@ -107,6 +108,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         access: SharedAccess::new(access),
         keys: Arc::clone(key_file.keys()),
         clients,
+        exchanges: Exchanges::new(),
         precision_log2: precision_log2(),
     };
     Ok(Parts {

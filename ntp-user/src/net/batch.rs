@@ -148,11 +148,13 @@ impl Outbox {
     }
 
     /// Adds a reply, written into a buffer by `write`, which gives its length or that there is none. It goes to
-    /// `to`, from the address that `from` says the request came to. There must be room.
+    /// `to`, from the address that `from` says the request came to; with `is_stamped` the kernel tells when it
+    /// leaves. There must be room.
     pub fn push(
         &mut self,
         to: SocketAddr,
         from: Option<&Destination>,
+        is_stamped: bool,
         write: impl FnOnce(&mut [u8; REPLY_LEN]) -> Option<usize>,
     ) {
         let index = self.filled;
@@ -161,7 +163,10 @@ impl Outbox {
         let (name, name_len) = SocketName::of(to);
         self.names[index] = name;
         let control = &mut self.controls[index];
-        let control_len = from.map_or(0, |from| control::write_source(control, from));
+        let mut control_len = from.map_or(0, |from| control::write_source(control, from));
+        if is_stamped {
+            control_len = control::write_stamped(control, control_len);
+        }
         let header = &mut self.headers[index].msg_hdr;
         header.msg_namelen = u32::try_from(name_len).unwrap_or_default();
         header.msg_controllen = control_len as _;

@@ -89,9 +89,20 @@ pub fn write_source(buffer: &mut ControlBuffer, from: &Destination) -> usize {
     }
 }
 
+/// Writes behind the first `len` octets the control message that asks when the packet leaves, on a socket
+/// with [`super::timestamping::stamp_chosen`]. Gives the length of both.
+pub fn write_stamped(buffer: &mut ControlBuffer, len: usize) -> usize {
+    let flags = libc::SOF_TIMESTAMPING_TX_SOFTWARE.to_ne_bytes();
+    let rest = &mut buffer.0[len..];
+    len + write_message(rest, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &flags)
+}
+
 fn write(buffer: &mut ControlBuffer, level: i32, kind: i32, data: &[u8]) -> usize {
-    let octets = &mut buffer.0;
-    octets.fill(0);
+    buffer.0.fill(0);
+    write_message(&mut buffer.0, level, kind, data)
+}
+
+fn write_message(octets: &mut [u8], level: i32, kind: i32, data: &[u8]) -> usize {
     octets[..size_of::<usize>()].copy_from_slice(&(HEADER_LEN + data.len()).to_ne_bytes());
     octets[size_of::<usize>()..][..4].copy_from_slice(&level.to_ne_bytes());
     octets[size_of::<usize>() + 4..][..4].copy_from_slice(&kind.to_ne_bytes());
@@ -202,6 +213,22 @@ mod tests {
             let len = write_source(&mut buffer, &from);
             assert_eq!(read(&buffer.0[..len]).to.unwrap(), Destination { interface, ..from });
         }
+    }
+
+    #[test]
+    fn stamp_is_asked_for_behind_the_source() {
+        let mut buffer = ControlBuffer::EMPTY;
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let from = Destination { address, is_unicast: true, interface: 0 };
+        let len = write_source(&mut buffer, &from);
+        let whole = write_stamped(&mut buffer, len);
+        let kinds: Vec<_> =
+            messages(&buffer.0[..whole]).map(|message| (message.level, message.kind)).collect();
+        let expected =
+            [(libc::IPPROTO_IP, libc::IP_PKTINFO), (libc::SOL_SOCKET, libc::SO_TIMESTAMPING)];
+        assert_eq!(kinds, expected);
+        let stamped = write_stamped(&mut buffer, 0);
+        assert_eq!(messages(&buffer.0[..stamped]).count(), 1);
     }
 
     #[test]

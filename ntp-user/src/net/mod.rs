@@ -9,6 +9,7 @@ pub mod answer;
 pub mod batch;
 pub mod control;
 pub mod interfaces;
+pub mod interleaved;
 pub mod server;
 pub mod server_socket;
 pub mod socket;

@@ -11,6 +11,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use ntp_common::counters::Counters;
 
 use super::batch::{Calls, INBOX_LEN};
+use super::timestamping::stamp_chosen;
 use super::watched::Watched;
 use super::worker::{Shared, Worker};
 use crate::serving::counters::{WorkerCounters, sum};
@@ -36,7 +37,9 @@ impl WorkerThreads {
             started.counters.push(Arc::clone(&counters));
             let thread =
                 thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
-                    let mut worker = Worker::new(&shared, counters, Calls::Batched);
+                    let has_stamps = sockets.iter().all(stamp_chosen);
+                    let mut worker =
+                        Worker::new(&shared, counters, Calls::Batched).with_stamps(has_stamps);
                     if let Err(error) = serve_until(&stop, &sockets, &mut worker) {
                         tracing::error!(%error, "A serving thread has ended");
                     }
@@ -103,6 +106,9 @@ fn serve_until(stop: &EventFd, sockets: &[OwnedFd], worker: &mut Worker) -> io::
         for (socket, watched) in sockets.iter().zip(&watched) {
             if watched.any() == Some(true) {
                 serve_batches(worker, socket)?;
+            }
+            if watched.revents().is_some_and(|events| events.contains(PollFlags::POLLERR)) {
+                worker.read_stamps(socket.as_fd());
             }
         }
     }
@@ -196,6 +202,7 @@ mod tests {
     use super::*;
     use crate::access::AccessRules;
     use crate::clock::readings::{UnixTime, monotonic};
+    use crate::net::interleaved::Exchanges;
     use crate::net::server_socket::{ServerAddresses, open};
     use crate::serving::access_list::{AccessList, SharedAccess};
     use crate::serving::clients::Clients;
@@ -228,6 +235,7 @@ mod tests {
             access: SharedAccess::new(AccessList::compile(&rules).unwrap()),
             keys: Versioned::new(Keys::default()),
             clients: Clients::on_heap(ClientRules::new(16, [3, 5])),
+            exchanges: Exchanges::new(),
             precision_log2: -25,
         };
         let address = SocketAddr::new(address.ip(), port);
@@ -333,5 +341,31 @@ mod tests {
         assert_eq!(threads.counters()[Reason::BadLength as usize], 1);
         assert_eq!(ask("127.0.0.1:0", address, &packet[..20]), None);
         assert_eq!(threads.counters()[Reason::Short as usize], 1);
+    }
+
+    #[test]
+    fn interleaved_replies_tell_when_the_reply_before_left() {
+        let Served { shared, address, groups } = served("127.0.0.1:0", 1);
+        publish(&shared);
+        let threads = WorkerThreads::start(groups, &shared).unwrap();
+        let ask_header = |origin, receive, transmit| {
+            let mut header = Header::request(NtpTimestamp::from_bits(transmit));
+            header.origin_timestamp = origin;
+            header.receive_timestamp = NtpTimestamp::from_bits(receive);
+            Header::read(
+                ask("127.0.0.1:0", address, &header.write()).unwrap().first_chunk().unwrap(),
+            )
+        };
+        let first = ask_header(NtpTimestamp::from_bits(0), 0, 2);
+        // The first that gives a receive timestamp back is answered in basic mode.
+        let second = ask_header(first.receive_timestamp, 3, 4);
+        assert_eq!(second.origin_timestamp.to_bits(), 4);
+        let third = ask_header(second.receive_timestamp, 5, 6);
+        assert_eq!(third.origin_timestamp.to_bits(), 5);
+        let late = third.transmit_timestamp.since(second.transmit_timestamp).to_nanos();
+        // The kernel takes its stamp after the daemon has read the clock, and before the next request.
+        assert!(late > 0, "{late} ns");
+        assert!(third.transmit_timestamp.since(third.receive_timestamp).to_bits() < 0);
+        drop(threads);
     }
 }

@@ -7,6 +7,9 @@ use std::os::fd::OwnedFd;
 use super::socket::{bind, set, tell_destination, udp};
 use super::timestamping::stamp_received;
 
+/// Memory of the packets that wait in a socket, octets; the kernel gives twice as much.
+const QUEUE_LEN: i32 = 1 << 20;
+
 /// How server sockets are opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerAddresses {
@@ -86,11 +89,22 @@ fn open_one(address: SocketAddr, sharing: Option<i32>) -> io::Result<OwnedFd> {
     }
     tell_destination(&socket, address.ip())?;
     stamp_received(&socket);
+    widen_queue(&socket);
     bind(&socket, address)?;
     // From now on sockets of ours that are connected to a source may have the same port. Whoever bound it before
     // has been noticed.
     set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
     Ok(socket)
+}
+
+/// Lets more packets wait while a worker waits for its turn of the CPU: the kernel's default of 208 KiB is 277
+/// packets, 2 ms of a busy server. Without the right to go beyond the system's limit, up to that.
+fn widen_queue(socket: &OwnedFd) {
+    let widened = set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, QUEUE_LEN)
+        .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, QUEUE_LEN));
+    if let Err(error) = widened {
+        tracing::debug!(%error, "The queue of a server socket stays as it is");
+    }
 }
 
 fn is_missing_family(error: &io::Error, address: SocketAddr) -> bool {

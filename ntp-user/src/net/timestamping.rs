@@ -9,6 +9,7 @@ use libc::{
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use ntp_common::wire::HEADER_LEN;
 
 use super::control::{self, CONTROL_LEN, ControlBuffer};
 use super::socket::set;
@@ -68,10 +69,35 @@ pub fn sent_at(socket: BorrowedFd<'_>) -> io::Result<Option<UnixTime>> {
     }
 }
 
+/// Lets packets be stamped that are sent with [`control::write_stamped`], and no others: their octets come
+/// back with the stamp. Whether there are to be any.
+#[must_use]
+pub fn stamp_chosen(socket: &OwnedFd) -> bool {
+    let flags = SOF_TIMESTAMPING_SOFTWARE.cast_signed();
+    set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags).is_ok()
+}
+
+/// A packet that was stamped when it left: the last 48 of its octets, and the stamp. `None` when the report
+/// is of something else.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] when there is no report.
+pub fn sent_packet(socket: BorrowedFd<'_>) -> io::Result<Option<([u8; HEADER_LEN], UnixTime)>> {
+    let mut octets = [0u8; 256];
+    let (len, stamp) = read_report(socket, &mut octets)?;
+    let payload = octets.get(..len).and_then(|packet| packet.last_chunk().copied());
+    Ok(payload.zip(stamp))
+}
+
 fn read_error_queue(socket: BorrowedFd<'_>) -> io::Result<Option<UnixTime>> {
-    let mut controls = ControlBuffer::EMPTY;
     // Without payload (OPT_TSONLY) there are no octets; simulators insist on a buffer.
     let mut octets = [0u8; 256];
+    Ok(read_report(socket, &mut octets)?.1)
+}
+
+/// Reads a report of the socket's queue of errors: octets of the packet, and when it left.
+fn read_report(socket: BorrowedFd<'_>, octets: &mut [u8]) -> io::Result<(usize, Option<UnixTime>)> {
+    let mut controls = ControlBuffer::EMPTY;
     let mut piece = libc::iovec { iov_base: octets.as_mut_ptr().cast(), iov_len: octets.len() };
     // SAFETY: zeros are a header: it consists of integers and pointers that may be null.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
@@ -82,9 +108,7 @@ fn read_error_queue(socket: BorrowedFd<'_>) -> io::Result<Option<UnixTime>> {
     let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
     // SAFETY: the header is valid, and so is all that it points at, with the lengths it gives.
     let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };
-    if received < 0 {
-        return Err(io::Error::last_os_error());
-    }
+    let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     let control_len = CONTROL_LEN.min(header.msg_controllen);
-    Ok(control::read(&controls.0[..control_len]).stamp)
+    Ok((received, control::read(&controls.0[..control_len]).stamp))
 }

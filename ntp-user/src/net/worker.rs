@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use ntp_common::counters::{KISSES, LEAKED, Reason};
 use ntp_common::ratelimit::Verdict;
+use ntp_common::respond::RECEIVE_MARK;
 use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::MonoNs;
+use ntp_common::wire::HEADER_LEN;
 use ntp_engine::auth::Keys;
 use rand::RngExt;
 use rand::rngs::ThreadRng;
@@ -16,6 +18,8 @@ use rand::rngs::ThreadRng;
 use super::answer::{Request, admit, arrival, unsynchronised};
 use super::batch::{Calls, INBOX_LEN, Inbox, Outbox, Packet};
 use super::control::Destination;
+use super::interleaved::{Exchanges, may_interleave, receive_of, transmit_of};
+use super::timestamping::sent_packet;
 use crate::clock::readings::{UnixTime, bracketed, monotonic};
 use crate::serving::access_list::{AccessList, SharedAccess};
 use crate::serving::clients::Clients;
@@ -34,6 +38,8 @@ pub struct Shared {
     pub keys: Arc<Versioned<Keys>>,
     /// What is known of clients.
     pub clients: Arc<Clients>,
+    /// Replies that clients in interleaved mode may ask about.
+    pub exchanges: Arc<Exchanges>,
     /// Precision of the kernel's clock, log2 seconds.
     pub precision_log2: i8,
 }
@@ -44,6 +50,8 @@ pub struct Worker {
     access: Handle<AccessList>,
     keys: Handle<Keys>,
     clients: Arc<Clients>,
+    exchanges: Arc<Exchanges>,
+    has_stamps: bool,
     precision_log2: i8,
     counters: Arc<WorkerCounters>,
     rng: ThreadRng,
@@ -76,6 +84,8 @@ impl Worker {
             access: Handle::new(Arc::clone(&shared.access)),
             keys: Handle::new(Arc::clone(&shared.keys)),
             clients: Arc::clone(&shared.clients),
+            exchanges: Arc::clone(&shared.exchanges),
+            has_stamps: false,
             precision_log2: shared.precision_log2,
             counters,
             rng: rand::rng(),
@@ -83,6 +93,32 @@ impl Worker {
             outbox: Outbox::new(calls),
             due: Vec::with_capacity(INBOX_LEN),
         }
+    }
+
+    /// Lets the kernel tell when replies leave that a client in interleaved mode may ask about, on sockets
+    /// with [`super::timestamping::stamp_chosen`]; else it is told what the clock was shortly before.
+    #[must_use]
+    pub fn with_stamps(self, has_stamps: bool) -> Self {
+        Self { has_stamps, ..self }
+    }
+
+    /// Reads what the kernel tells of replies that have left on a socket.
+    pub fn read_stamps(&self, socket: BorrowedFd<'_>) {
+        // Nobody is served while this is read: it ends, however much comes after.
+        for _ in 0..INBOX_LEN {
+            match sent_packet(socket) {
+                Ok(Some((reply, stamp))) => self.correct(&reply, stamp),
+                Ok(None) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn correct(&self, reply: &[u8; HEADER_LEN], stamp: UnixTime) {
+        let (mono, real) = bracketed();
+        let Some(snapshot) = self.snapshot(Readings { mono, real }) else { return };
+        let left = snapshot.time_at(arrival(Some(stamp), mono, real, &snapshot));
+        self.exchanges.correct(receive_of(reply), left.to_bits() & !RECEIVE_MARK);
     }
 
     /// Serves what has come in on a socket, one batch at most, and gives the number of packets.
@@ -138,13 +174,24 @@ impl Worker {
     fn answer_all(&mut self, snapshot: &RefSnapshot, socket: BorrowedFd<'_>) {
         // The keys that the requests were checked with.
         let (outbox, counters, keys) = (&mut self.outbox, &self.counters, self.keys.held());
+        let exchanges = &self.exchanges;
+        let mut stamped = 0;
         for due in self.due.chunks(outbox.capacity()) {
             let fuzz: u64 = self.rng.random();
             let transmit = monotonic();
             for (reply, fuzz) in due.iter().zip(fuzz.to_ne_bytes()) {
-                outbox.push(reply.client, reply.asked.as_ref(), |buffer| {
-                    let octets = reply.request.reply(snapshot, reply.arrival, transmit, fuzz);
-                    reply.request.seal(&octets, keys, buffer)
+                let request = &reply.request;
+                let mut octets = request.reply(snapshot, reply.arrival, transmit, fuzz);
+                let is_kept = may_interleave(&request.header) && !request.is_kiss;
+                if is_kept {
+                    let left = transmit_of(&octets);
+                    exchanges.interleave(&request.header, &mut octets);
+                    exchanges.keep(receive_of(&octets), left);
+                }
+                let is_stamped = is_kept && self.has_stamps;
+                stamped += usize::from(is_stamped);
+                outbox.push(reply.client, reply.asked.as_ref(), is_stamped, |buffer| {
+                    request.seal(&octets, keys, buffer)
                 });
             }
             outbox.send(socket, |index| {
@@ -155,6 +202,9 @@ impl Worker {
                     counters.answered(request.family, request.version());
                 }
             });
+        }
+        if stamped > 0 {
+            self.read_stamps(socket);
         }
     }
 }
