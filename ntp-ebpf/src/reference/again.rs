@@ -84,7 +84,7 @@ fn many(context: &XdpContext) -> Option<u32> {
     // SAFETY: the entry is live, and only this CPU's test run uses it.
     let progress = unsafe { &mut *PROGRESS.get_ptr_mut(0)? };
     let template = FRAMES.get_ptr(0)?.cast::<u8>();
-    fill::<FRAME_LEN>(context, template)?;
+    let start = fill::<FRAME_LEN>(context, template)?;
     progress.turn += 1;
     if progress.turn >= progress.senders {
         progress.turn = 0;
@@ -92,7 +92,11 @@ fn many(context: &XdpContext) -> Option<u32> {
     // SAFETY: the entry is live, and nobody writes it during a measurement.
     let sender = unsafe { &*SENDERS.get_ptr(progress.turn)? };
     let start = context.data();
-    // SAFETY: `fill` checked that the frame is so long; the same holds for the stores below.
+    // `fill` checked it, but the verifier does not know that the frame is still where it was.
+    if start + FRAME_LEN > context.data_end() {
+        return None;
+    }
+    // SAFETY: the frame was checked to be so long; the same holds for the stores below.
     unsafe { ((start + SOURCE) as *mut u32).write_unaligned(sender.address) };
     // SAFETY: as above.
     unsafe { ((start + IP_CHECKSUM) as *mut u16).write_unaligned(sender.ip_checksum) };
@@ -112,9 +116,9 @@ fn again<const LEN: usize>(context: &XdpContext) -> Option<u32> {
     go_on(context, progress)
 }
 
-/// Puts a template into the frame.
+/// Puts a template into the frame, and gives where that begins: the verifier knows the length of this pointer alone.
 #[inline(always)]
-fn fill<const LEN: usize>(context: &XdpContext, template: *const u8) -> Option<()> {
+fn fill<const LEN: usize>(context: &XdpContext, template: *const u8) -> Option<usize> {
     let start = context.data();
     if start + LEN > context.data_end() {
         return None;
@@ -130,7 +134,7 @@ fn fill<const LEN: usize>(context: &XdpContext, template: *const u8) -> Option<(
         // SAFETY: `at` + 8 is at most `LEN`, which the frame was checked to have.
         unsafe { ((start + at) as *mut u64).write_unaligned(word) };
     }
-    Some(())
+    Some(start)
 }
 
 /// Runs the measured program.
