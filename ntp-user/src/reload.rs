@@ -31,6 +31,8 @@ const AT_START: &[AtStart] = &[
     }),
     ("cmdport", |it| format!("{:?}", it.cmdport)),
     ("cmdallow", |it| format!("{:?}", values(&it.cmd_access))),
+    ("bindcmddevice", |it| format!("{:?}", it.bindcmddevice)),
+    ("cmdratelimit", |it| format!("{:?}", it.cmdratelimit)),
     ("opencommands", |it| format!("{:?}", it.opencommands)),
     ("ratelimit", |it| format!("{:?}", it.ratelimit)),
     ("clientloglimit", |it| format!("{:?} {:?}", it.clientlog, it.clientloglimit_bytes)),

@@ -213,7 +213,7 @@ const READ: &[Directive] = &[
     one("pidfile FILE", Works, |c, s, o| {
         s.word(o, "a file, or / for none").map(|v| c.pidfile = read::path_unless_root(v.text))
     }),
-    one("user NAME", NoEffectYet, |c, s, o| {
+    one("user NAME", Works, |c, s, o| {
         s.word(o, "a user's name").map(|v| c.user = Some(v.text.into()))
     }),
 ];

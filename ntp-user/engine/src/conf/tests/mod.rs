@@ -2,6 +2,7 @@
 
 mod files;
 mod judgements;
+mod manual;
 mod messages;
 mod properties;
 mod real;
