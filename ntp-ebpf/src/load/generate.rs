@@ -47,13 +47,11 @@ fn next(context: &XdpContext) -> Option<u32> {
     let of_kind = progress[PROGRESS_KIND + kind];
     progress[PROGRESS_KIND + kind] = of_kind + 1;
     let turn = of_kind + pace[PACE_CLIENT_OFFSET];
-    match fill(context, template, turn, token(due, pace[PACE_SALT])) {
-        Some(()) => INTERFACE.redirect(0, u64::from(XDP_DROP)).ok(),
-        None => {
-            progress[PROGRESS_FAILED] += 1;
-            None
-        }
-    }
+    let Some(()) = fill(context, template, turn, token(due, pace[PACE_SALT])) else {
+        progress[PROGRESS_FAILED] += 1;
+        return None;
+    };
+    INTERFACE.redirect(0, u64::from(XDP_DROP)).ok()
 }
 
 /// When the request that is to be sent now was due; `None` when none is.
@@ -66,7 +64,7 @@ fn due(pace: &Pace, progress: &mut Progress, now: u64) -> Option<u64> {
     if interval == 0 {
         return Some(now);
     }
-    let planned = pace[PACE_START_NS] + (progress[PROGRESS_SENT] * interval >> 16);
+    let planned = pace[PACE_START_NS] + ((progress[PROGRESS_SENT] * interval) >> 16);
     let due = planned + progress[PROGRESS_MOVED_NS];
     if now < due {
         progress[PROGRESS_EARLY] += 1;
@@ -85,6 +83,7 @@ fn due(pace: &Pace, progress: &mut Progress, now: u64) -> Option<u64> {
 /// Fills the frame with the template's request of the client whose turn it is.
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "64 bits are a word of BPF")]
+#[expect(clippy::cast_possible_wrap, reason = "frames are far shorter than 2^31 octets")]
 fn fill(context: &XdpContext, template: &Template, turn: u64, token: u64) -> Option<()> {
     let len = template[TEMPLATE_LEN] as usize;
     let mut frame = Frame::of(context);

@@ -98,7 +98,10 @@ impl Stage {
 }
 
 fn lint_daemon() -> Tally {
-    check(show(cargo().args(["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"])))
+    let mut clippy = cargo();
+    // `--all-targets` leaves out the tests that plain `cargo test` does.
+    clippy.args(["clippy", "--quiet", "--all-targets", "--test", "*", "--", "--deny", "warnings"]);
+    check(show(&mut clippy))
 }
 
 fn lint_ebpf(objects: &Objects) -> Tally {
