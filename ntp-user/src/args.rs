@@ -89,8 +89,12 @@ pub struct Args {
     #[arg(short = 'v', long = "version")]
     pub version: bool,
 
-    /// Print the configuration
-    #[arg(short = 'p', hide = true)]
+    /// Check the configuration, print what it comes to, and exit
+    #[arg(long = "check", conflicts_with = "print")]
+    pub check: bool,
+
+    /// Print the lines of the configuration, with files in place of the lines that include them, and exit
+    #[arg(short = 'p')]
     pub print: bool,
 
     /// Reload measurements
@@ -123,7 +127,6 @@ impl Args {
     #[must_use]
     pub fn not_built_in(&self) -> Option<&'static str> {
         let options = [
-            ("-p", self.print),
             ("-r", self.reload),
             ("-s", self.from_rtc),
             ("-F", self.filter.is_some_and(|level| level != 0)),
@@ -189,7 +192,6 @@ mod tests {
     fn options_that_are_not_built_in_are_named() {
         for (arguments, expected) in [
             ("-r -d", Some("-r")),
-            ("-p", Some("-p")),
             ("-s", Some("-s")),
             ("-F 1", Some("-F")),
             ("-F -1", Some("-F")),
@@ -203,7 +205,7 @@ mod tests {
 
     #[test]
     fn unknown_options_and_values_are_refused() {
-        for arguments in ["-z", "-L 9", "-q -Q", "-4 -6", "-t x"] {
+        for arguments in ["-z", "-L 9", "-q -Q", "-4 -6", "-t x", "-p --check"] {
             let arguments = std::iter::once("ntp-xdpd").chain(arguments.split_whitespace());
             assert!(Args::try_parse_from(arguments).is_err());
         }

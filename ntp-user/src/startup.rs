@@ -1,10 +1,11 @@
 //! From the command line to the running daemon: what is wrong is said on the terminal before anything is
 //! started.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ntp_engine::conf::Config;
+use ntp_engine::conf::{Config, Effective, Parsed};
 
 use crate::args::Args;
 use crate::tasks::Outcome;
@@ -21,13 +22,16 @@ pub fn startup() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Some(option) = args.not_built_in() {
-        eprintln!("{}: {option} is not built in yet", features::NAME);
+        eprintln!("{}: {option} is not built in yet", features::name());
         return ExitCode::FAILURE;
     }
     let config = match config::load(&args) {
         Ok(parsed) => {
             if !args.in_background {
                 parsed.warnings.iter().for_each(|warning| eprintln!("{warning}"));
+            }
+            if args.check || args.print {
+                return print(&args, &parsed);
             }
             parsed.config
         }
@@ -39,7 +43,20 @@ pub fn startup() -> ExitCode {
     match start(&args, &config) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("{}: {error:#}", features::NAME);
+            eprintln!("{}: {error:#}", features::name());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints the configuration, to be read again.
+fn print(args: &Args, Parsed { config, lines, .. }: &Parsed) -> ExitCode {
+    let text = if args.check { Effective(config).to_string() } else { lines.join("\n") };
+    let mut output = io::stdout().lock();
+    match writeln!(output, "{}", text.trim_end()).and_then(|()| output.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: cannot print the configuration: {error}", features::name());
             ExitCode::FAILURE
         }
     }

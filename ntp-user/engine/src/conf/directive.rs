@@ -46,6 +46,11 @@ impl Directive {
         self.usage.split_once(' ').map_or(self.usage, |(name, _)| name)
     }
 
+    /// Whether files stand in its place.
+    pub(super) fn is_replaced(&self) -> bool {
+        matches!(self.action, Include | Confdir)
+    }
+
     /// Whether it may stand in a file of sources.
     pub(super) fn is_source(&self) -> bool {
         matches!(self.name(), "server" | "pool" | "peer")
@@ -65,6 +70,12 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// The names of the directives that have an effect.
 pub(super) fn names_that_work() -> Vec<&'static str> {
     all().filter(|directive| directive.support == Works).map(Directive::name).collect()
+}
+
+/// The names of the directives whose arguments are put into the configuration.
+#[cfg(test)]
+pub(super) fn names_of_values() -> impl Iterator<Item = &'static str> {
+    all().filter(|directive| matches!(directive.action, Apply(_))).map(Directive::name)
 }
 
 fn all() -> impl Iterator<Item = &'static Directive> {

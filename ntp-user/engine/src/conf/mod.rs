@@ -10,6 +10,8 @@
 mod access;
 mod config;
 mod directive;
+mod effective;
+mod effective_source;
 mod error;
 mod lexer;
 mod location;
@@ -30,6 +32,7 @@ mod tests;
 
 pub use access::{AccessRule, AccessTarget, Verdict};
 pub use config::{Config, DEFAULT_COMMAND_SOCKET, DEFAULT_PIDFILE};
+pub use effective::Effective;
 pub use error::{Diagnostic, Errors, Problem, Severity, Subject};
 pub use location::{Located, Location};
 pub use reader::{FileError, Files, NoFiles, TextFile};
@@ -50,6 +53,18 @@ pub struct Parsed {
     pub config: Config,
     /// What its author should know, in the order of the text.
     pub warnings: Vec<Diagnostic>,
+    /// The lines that hold a directive, with files in place of the lines that include them, but those of
+    /// `sourcedir`. One blank separates words.
+    pub lines: Vec<String>,
+}
+
+impl Parsed {
+    /// Whether there is a line with this directive, in any case.
+    #[must_use]
+    pub fn says(&self, directive: &str) -> bool {
+        let mut names = self.lines.iter().filter_map(|line| line.split(' ').next());
+        names.any(|name| name.eq_ignore_ascii_case(directive))
+    }
 }
 
 /// Reads the text of one file that includes no other.

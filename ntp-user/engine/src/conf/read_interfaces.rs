@@ -63,15 +63,7 @@ pub(super) fn hwtimestamp<'a>(
         option(
             "rxfilter",
             Works,
-            Value(|w, s, o| {
-                let filters = &[
-                    ("none", RxFilter::None),
-                    ("ntp", RxFilter::Ntp),
-                    ("ptp", RxFilter::Ptp),
-                    ("all", RxFilter::All),
-                ];
-                s.choice(o, filters).map(|v| w.entry.rxfilter = Some(v))
-            }),
+            Value(|w, s, o| s.choice(o, RxFilter::NAMES).map(|v| w.entry.rxfilter = Some(v))),
         ),
     ];
     let interface = s.word(owner.part("interface"), "an interface, or *")?;
@@ -86,18 +78,7 @@ pub(super) fn hwtimestamp<'a>(
 
 pub(super) fn xdp<'a>(c: &mut Config, s: &mut Statement<'a, '_>, owner: Owner<'a>) -> Read<()> {
     const OPTIONS: &[OptionEntry<Xdp>] = &[
-        option(
-            "mode",
-            Works,
-            Value(|x, s, o| {
-                let modes = &[
-                    ("auto", XdpMode::Auto),
-                    ("native", XdpMode::Native),
-                    ("generic", XdpMode::Generic),
-                ];
-                s.choice(o, modes).map(|v| x.mode = v)
-            }),
-        ),
+        option("mode", Works, Value(|x, s, o| s.choice(o, XdpMode::NAMES).map(|v| x.mode = v))),
         option("holdover", Works, Value(|x, s, o| s.integer(o, 0..=60).map(|v| x.holdover_s = v))),
     ];
     let expected = "an interface's name (1 to 15 characters, no / or :)";

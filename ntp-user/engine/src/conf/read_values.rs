@@ -169,15 +169,7 @@ pub(super) fn authselectmode<'a>(
     s: &mut Statement<'a, '_>,
     owner: Owner<'a>,
 ) -> Read<()> {
-    c.authselectmode = s.choice(
-        owner,
-        &[
-            ("require", AuthSelectMode::Require),
-            ("prefer", AuthSelectMode::Prefer),
-            ("mix", AuthSelectMode::Mix),
-            ("ignore", AuthSelectMode::Ignore),
-        ],
-    )?;
+    c.authselectmode = s.choice(owner, AuthSelectMode::NAMES)?;
     Ok(())
 }
 
@@ -186,15 +178,7 @@ pub(super) fn leapsecmode<'a>(
     s: &mut Statement<'a, '_>,
     owner: Owner<'a>,
 ) -> Read<()> {
-    c.leapsecmode = s.choice(
-        owner,
-        &[
-            ("system", LeapSecMode::System),
-            ("step", LeapSecMode::Step),
-            ("slew", LeapSecMode::Slew),
-            ("ignore", LeapSecMode::Ignore),
-        ],
-    )?;
+    c.leapsecmode = s.choice(owner, LeapSecMode::NAMES)?;
     Ok(())
 }
 
@@ -309,19 +293,9 @@ fn exclude(s: &mut Statement<'_, '_>, owner: Owner<'_>, other: &'static str) -> 
 }
 
 pub(super) fn log<'a>(c: &mut Config, s: &mut Statement<'a, '_>, owner: Owner<'a>) -> Read<()> {
-    const KINDS: &[(&str, Option<LogFile>)] = &[
-        ("measurements", Some(LogFile::Measurements)),
-        ("rawmeasurements", None),
-        ("statistics", Some(LogFile::Statistics)),
-        ("tracking", Some(LogFile::Tracking)),
-        ("selection", Some(LogFile::Selection)),
-        ("rtc", Some(LogFile::Rtc)),
-        ("refclocks", Some(LogFile::Refclocks)),
-        ("tempcomp", Some(LogFile::Tempcomp)),
-    ];
     let mut outcome = Ok(());
     while s.peek().is_some() {
-        match s.choice(owner, KINDS) {
+        match s.choice(owner, LogFile::NAMES) {
             Ok(Some(file)) => {
                 c.log.insert(file);
             }

@@ -63,6 +63,7 @@ impl Files for NoFiles {
 pub(super) struct Reader<'f> {
     files: &'f mut dyn Files,
     config: Config,
+    lines: Vec<String>,
     log: Log,
     depth: usize,
     files_read: usize,
@@ -70,7 +71,8 @@ pub(super) struct Reader<'f> {
 
 impl<'f> Reader<'f> {
     pub(super) fn new(files: &'f mut dyn Files) -> Self {
-        Self { files, config: Config::default(), log: Log::default(), depth: 0, files_read: 0 }
+        let (config, lines) = (Config::default(), Vec::new());
+        Self { files, config, lines, log: Log::default(), depth: 0, files_read: 0 }
     }
 
     /// Reads a file line by line.
@@ -94,7 +96,7 @@ impl<'f> Reader<'f> {
         let (errors, warnings): (Vec<_>, Vec<_>) =
             self.log.diagnostics.into_iter().partition(|d| d.severity == Severity::Error);
         if errors.is_empty() {
-            Ok(Parsed { config: self.config, warnings })
+            Ok(Parsed { config: self.config, warnings, lines: self.lines })
         } else {
             Err(Errors(errors))
         }
@@ -117,6 +119,10 @@ impl<'f> Reader<'f> {
             let problem = Problem::NotASource { token: word.text.to_owned() };
             Statement::new(file, line, &mut self.log).report(word, problem);
             return;
+        }
+        if !self.log.lenient && !directive.is_replaced() {
+            let words: Vec<&str> = line.words.iter().map(|word| word.text).collect();
+            self.lines.push(words.join(" "));
         }
         // Whatever is wrong has been reported; the next line is read in any case.
         let _reported = self.obey(directive, file, line, word);

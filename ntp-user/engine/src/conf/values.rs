@@ -91,6 +91,16 @@ pub enum AuthSelectMode {
     Ignore,
 }
 
+impl AuthSelectMode {
+    /// All, by name.
+    pub(super) const NAMES: &[(&str, Self)] = &[
+        ("require", Self::Require),
+        ("prefer", Self::Prefer),
+        ("mix", Self::Mix),
+        ("ignore", Self::Ignore),
+    ];
+}
+
 /// `leapsecmode MODE`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LeapSecMode {
@@ -103,6 +113,16 @@ pub enum LeapSecMode {
     Slew,
     /// Nobody corrects; the usual discipline removes the second as an error.
     Ignore,
+}
+
+impl LeapSecMode {
+    /// All, by name.
+    pub(super) const NAMES: &[(&str, Self)] = &[
+        ("system", Self::System),
+        ("step", Self::Step),
+        ("slew", Self::Slew),
+        ("ignore", Self::Ignore),
+    ];
 }
 
 /// `smoothtime MAXFREQ MAXWANDER [leaponly]`
@@ -206,6 +226,12 @@ pub enum RxFilter {
     All,
 }
 
+impl RxFilter {
+    /// All, by name.
+    pub(super) const NAMES: &[(&str, Self)] =
+        &[("none", Self::None), ("ntp", Self::Ntp), ("ptp", Self::Ptp), ("all", Self::All)];
+}
+
 /// `xdp INTERFACE [mode MODE] [holdover SECONDS]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Xdp {
@@ -229,6 +255,12 @@ pub enum XdpMode {
     Generic,
 }
 
+impl XdpMode {
+    /// All, by name.
+    pub(super) const NAMES: &[(&str, Self)] =
+        &[("auto", Self::Auto), ("native", Self::Native), ("generic", Self::Generic)];
+}
+
 /// One kind of record that `log` can switch on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogFile {
@@ -246,6 +278,20 @@ pub enum LogFile {
     Refclocks,
     /// `tempcomp.log`
     Tempcomp,
+}
+
+impl LogFile {
+    /// All, by what `log` calls them; without one: measurements with those that were rejected.
+    pub(super) const NAMES: &[(&str, Option<Self>)] = &[
+        ("measurements", Some(Self::Measurements)),
+        ("rawmeasurements", None),
+        ("statistics", Some(Self::Statistics)),
+        ("tracking", Some(Self::Tracking)),
+        ("selection", Some(Self::Selection)),
+        ("rtc", Some(Self::Rtc)),
+        ("refclocks", Some(Self::Refclocks)),
+        ("tempcomp", Some(Self::Tempcomp)),
+    ];
 }
 
 /// A monitoring command of `chronyc` that may be answered over UDP.

@@ -73,7 +73,7 @@ fn a_mistake_in_a_file_of_sources_costs_only_its_line() {
         ),
         ("/s/x.conf", "server not-a-source-file\n"),
     ]);
-    let Parsed { config, warnings } = files.parse("sourcedir /s\nserver e\n").unwrap();
+    let Parsed { config, warnings, .. } = files.parse("sourcedir /s\nserver e\n").unwrap();
     let hosts: Vec<_> = config.sources.iter().map(|s| s.value.host.to_string()).collect();
     assert_eq!(hosts, ["a", "d", "e"]);
     assert_eq!(config.sourcedir[0].value, [std::path::PathBuf::from("/s")]);
@@ -117,7 +117,7 @@ makestep 1 3
 leapsectz right/UTC
 ";
     let mut files = Tree::new([("/etc/chrony/sources.d/lan.sources", "server 192.0.2.1\n")]);
-    let Parsed { config, warnings } = files.parse(text).unwrap();
+    let Parsed { config, warnings, .. } = files.parse(text).unwrap();
     assert_eq!((config.sources.len(), config.sourcedir.len()), (2, 2));
     let lines: Vec<_> = warnings.iter().map(|warning| warning.at.line).collect();
     assert_eq!(lines, [7], "{}", shown(&warnings));

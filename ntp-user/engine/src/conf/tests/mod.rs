@@ -1,5 +1,6 @@
 //! Tests of the reader as a whole.
 
+mod effective;
 mod files;
 mod judgements;
 mod manual;
@@ -17,7 +18,7 @@ fn accept(text: &str) -> Parsed {
 
 /// Reads text that must be accepted without a warning.
 fn config(text: &str) -> Config {
-    let Parsed { config, warnings } = accept(text);
+    let Parsed { config, warnings, .. } = accept(text);
     assert!(warnings.is_empty(), "{text:?}: {}", shown(&warnings));
     config
 }
