@@ -8,10 +8,17 @@ use std::path::{Path, PathBuf};
 use ntp_engine::conf::{Errors, FileError, Files, Parsed, TextFile, parse_arguments, parse_with};
 
 use crate::args::Args;
+use crate::features;
 
 /// Where a configuration is looked for when none is named.
 const USUAL_FILES: [&str; 3] =
     ["/etc/ntp-xdp/ntp-xdp.conf", "/etc/chrony/chrony.conf", "/etc/chrony.conf"];
+
+/// The same when the daemon goes by chrony's name.
+const CHRONYS_FILES: [&str; 2] = ["/etc/chrony/chrony.conf", "/etc/chrony.conf"];
+
+/// The process id file that chronyd has without a `pidfile` line.
+const CHRONYS_PIDFILE: &str = "/run/chrony/chronyd.pid";
 
 /// There is no configuration to go by.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +32,7 @@ pub enum ConfigError {
         error: io::Error,
     },
     /// None of the usual files exists.
-    #[error("no configuration: none of {} exists; name one with -f", USUAL_FILES.join(", "))]
+    #[error("no configuration: none of {} exists; name one with -f", usual_files().join(", "))]
     NotFound,
     /// It says something wrong.
     #[error("{0}")]
@@ -37,6 +44,14 @@ pub enum ConfigError {
 /// # Errors
 /// [`ConfigError`].
 pub fn load(args: &Args) -> Result<Parsed, ConfigError> {
+    let mut parsed = parse(args)?;
+    if features::is_chronyd() && !parsed.says("pidfile") {
+        parsed.config.pidfile = Some(CHRONYS_PIDFILE.into());
+    }
+    Ok(parsed)
+}
+
+fn parse(args: &Args) -> Result<Parsed, ConfigError> {
     if !args.directives.is_empty() {
         return Ok(parse_arguments(&args.directives, &mut FileSystem)?);
     }
@@ -49,8 +64,12 @@ pub fn load(args: &Args) -> Result<Parsed, ConfigError> {
     Ok(parse_with(&path.to_string_lossy(), &text, &mut FileSystem)?)
 }
 
+fn usual_files() -> &'static [&'static str] {
+    if features::is_chronyd() { &CHRONYS_FILES } else { &USUAL_FILES }
+}
+
 fn usual_file() -> Option<PathBuf> {
-    USUAL_FILES.iter().map(PathBuf::from).find(|path| path.exists())
+    usual_files().iter().map(PathBuf::from).find(|path| path.exists())
 }
 
 fn read(path: &Path) -> io::Result<String> {

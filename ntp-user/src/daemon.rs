@@ -48,7 +48,7 @@ const ONE_SHOT_TIMEOUT_S: u32 = 30;
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     tracing::info!(
         "{} version {} starting {}",
-        features::NAME,
+        features::name(),
         features::VERSION,
         features::list()
     );
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
         .context("cannot start the event loop")?;
     let outcome = runtime.block_on(serve(args, config, (parts, prepared), signals, interrupted));
     drop(pid_file);
-    tracing::info!("{} exiting", features::NAME);
+    tracing::info!("{} exiting", features::name());
     outcome
 }
 

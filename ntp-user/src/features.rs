@@ -1,9 +1,22 @@
 //! What this build has, as `-v` and the first line of the log tell it.
 
+use std::path::Path;
+use std::sync::LazyLock;
+
 use crate::bpf::program::OBJECT;
 
-/// The daemon's name.
-pub(crate) const NAME: &str = "ntp-xdpd";
+/// The daemon's own name.
+const NAME: &str = "ntp-xdpd";
+
+/// The name of the daemon whose place it takes.
+const CHRONYD: &str = "chronyd";
+
+/// The name that the daemon goes by: chrony's if it was started as that.
+static CALLED: LazyLock<&str> = LazyLock::new(|| {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let is_chronyd = Path::new(&called).file_name().is_some_and(|name| name == CHRONYD);
+    if is_chronyd { CHRONYD } else { NAME }
+});
 
 /// The daemon's version.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -24,6 +37,18 @@ const FEATURES: [(&str, bool); 12] = [
     ("XDP", OBJECT.is_some()),
 ];
 
+/// The daemon's name, as messages give it.
+#[must_use]
+pub(crate) fn name() -> &'static str {
+    &CALLED
+}
+
+/// Whether the daemon was started by chrony's name, and uses the files that go with it.
+#[must_use]
+pub(crate) fn is_chronyd() -> bool {
+    name() == CHRONYD
+}
+
 /// The features, each with `+` or `-`, in parentheses.
 #[must_use]
 pub(crate) fn list() -> String {
@@ -37,5 +62,5 @@ pub(crate) fn list() -> String {
 /// The line that `-v` prints.
 #[must_use]
 pub(crate) fn version_line() -> String {
-    format!("{NAME} (ntp-xdp) version {VERSION} {}", list())
+    format!("{} (ntp-xdp) version {VERSION} {}", name(), list())
 }

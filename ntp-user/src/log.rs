@@ -12,9 +12,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::Args;
-
-/// The name that the system log shows.
-const IDENTITY: &CStr = c"ntp-xdpd";
+use crate::features;
 
 /// Starts logging as the command line says.
 ///
@@ -27,7 +25,7 @@ pub(crate) fn start(args: &Args) -> anyhow::Result<()> {
         let file = open(path).with_context(|| format!("cannot write {}", path.display()))?;
         format.with_ansi(false).with_writer(Arc::new(file)).init();
     } else if args.in_background {
-        openlog(Some(IDENTITY), LogFlags::LOG_PID, Facility::LOG_DAEMON)?;
+        openlog(Some(identity()), LogFlags::LOG_PID, Facility::LOG_DAEMON)?;
         format.with_ansi(false).without_time().with_level(false).with_writer(SystemLog).init();
     } else if std::env::var_os("JOURNAL_STREAM").is_some() {
         // The journal has the time.
@@ -36,6 +34,11 @@ pub(crate) fn start(args: &Args) -> anyhow::Result<()> {
         format.with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
     }
     Ok(())
+}
+
+/// The name that the system log shows.
+fn identity() -> &'static CStr {
+    if features::is_chronyd() { c"chronyd" } else { c"ntp-xdpd" }
 }
 
 /// chrony's numbers of levels.
