@@ -75,6 +75,18 @@ impl Default for Oscillator {
     }
 }
 
+/// What steering the clock comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Steering {
+    /// The kernel's clock is steered, and the monotonic clock with it.
+    #[default]
+    Kernel,
+    /// A clock that is calculated from the monotonic clock, which stays as it is.
+    Calculated,
+    /// It is not permitted.
+    Forbidden,
+}
+
 /// The clock in the kernel of the simulated machine.
 #[derive(Clone, Debug)]
 pub struct KernelClock {
@@ -94,6 +106,7 @@ pub struct KernelClock {
     slept_s: f64,
     ahead_s: f64,
     correction: f64,
+    steering: Steering,
 }
 
 impl KernelClock {
@@ -123,6 +136,7 @@ impl KernelClock {
             slept_s: 0.0,
             ahead_s: oscillator.ahead_s,
             correction: 0.0,
+            steering: Steering::Kernel,
             oscillator,
         }
     }
@@ -132,6 +146,18 @@ impl KernelClock {
     pub fn with_leap_second(mut self, at_s: f64, step_s: f64) -> Self {
         self.leap.due = Some((at_s, step_s));
         self
+    }
+
+    /// The same clock, steered in another way.
+    #[must_use]
+    pub fn with_steering(self, steering: Steering) -> Self {
+        Self { steering, ..self }
+    }
+
+    /// Whether it may be set and steered.
+    #[must_use]
+    pub fn is_permitted(&self) -> bool {
+        self.steering != Steering::Forbidden
     }
 
     /// What the kernel is told of the leap second at the end of the day.
@@ -192,7 +218,7 @@ impl KernelClock {
 
     fn go_on_to(&mut self, until_s: f64) {
         let elapsed_s = (until_s - self.now_s).max(0.0);
-        self.mono_s += elapsed_s * self.rate();
+        self.mono_s += elapsed_s * self.mono_rate();
         self.ahead_s += elapsed_s * self.rate_error();
         self.now_s += elapsed_s;
     }
@@ -222,10 +248,18 @@ impl KernelClock {
         self.error + self.correction + self.error * self.correction
     }
 
-    /// Seconds of the clock to a second of true time; the monotonic clock is steered with it.
+    /// Seconds of the clock to a second of true time.
     #[must_use]
     pub fn rate(&self) -> f64 {
         1.0 + self.rate_error()
+    }
+
+    /// Seconds of the monotonic clock to a second of true time.
+    fn mono_rate(&self) -> f64 {
+        match self.steering {
+            Steering::Kernel | Steering::Forbidden => self.rate(),
+            Steering::Calculated => 1.0 + self.error,
+        }
     }
 
     /// A reading.
@@ -233,7 +267,8 @@ impl KernelClock {
     pub fn read(&self) -> Now {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive")]
         let mono = MonoNs((self.mono_s * 1e9) as u64);
-        Now { mono, time: self.true_time(0.0) + duration(self.ahead_s), rate: 1.0 }
+        let time = self.true_time(0.0) + duration(self.ahead_s);
+        Now { mono, time, rate: self.rate() / self.mono_rate() }
     }
 
     /// Seconds of true time until the monotonic clock reads `mono`, as the clock runs now.
@@ -241,7 +276,7 @@ impl KernelClock {
     pub fn until_s(&self, mono: MonoNs) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "exact below 104 days")]
         let mono_s = mono.0 as f64 * 1e-9;
-        (mono_s - self.mono_s).max(0.0) / self.rate()
+        (mono_s - self.mono_s).max(0.0) / self.mono_rate()
     }
 
     /// The machine sleeps for `length_s`, with its clocks standing still. `made_up_s` is what the kernel puts the

@@ -1,6 +1,7 @@
 //! The seams of the driver, onto the simulated machine.
 
 use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use ntp_engine::seams::{
     Stamped, StampedBy, Transport,
 };
 
+use crate::machine::{Flying, Machine, Outgoing};
 use crate::server::Server;
 use crate::units::{duration, seconds};
-use crate::world::{Flying, Machine, Outgoing};
 
 /// One handle on the machine for each seam.
 #[derive(Clone, Debug)]
@@ -28,14 +29,23 @@ impl Clock for Seam {
 
     fn step(&mut self, by: NtpDuration) -> Result<(), ClockError> {
         let mut machine = self.0.borrow_mut();
+        if !machine.clock.is_permitted() {
+            return Err(ClockError::NotPermitted);
+        }
         let now_s = machine.clock.now_s();
+        machine.steps_while_serving += usize::from(machine.is_serving());
         machine.clock.step(seconds(by));
         machine.steps.push((now_s, seconds(by)));
         Ok(())
     }
 
     fn set_frequency(&mut self, frequency: f64) -> Result<f64, ClockError> {
-        Ok(self.0.borrow_mut().clock.correct(frequency))
+        let clock = &mut self.0.borrow_mut().clock;
+        if clock.is_permitted() {
+            Ok(clock.correct(frequency))
+        } else {
+            Err(ClockError::NotPermitted)
+        }
     }
 
     fn frequency(&self) -> f64 {
@@ -62,13 +72,16 @@ impl Transport for Seam {
         (_, to): (Port, SocketAddr),
         packet: &[u8],
         clock: &dyn Clock,
-    ) -> std::io::Result<Stamped> {
+    ) -> io::Result<Stamped> {
         let is_server = |server: &Server| server.address == to;
         let to_server = self.0.borrow().servers.iter().any(is_server);
         let late_s = if to_server { 0.0 } else { self.0.borrow().late_s };
         let at = clock.now().time + duration(late_s);
         let packet = packet.first_chunk::<HEADER_LEN>().expect("a header");
         let machine = &mut *self.0.borrow_mut();
+        if machine.unplugged {
+            return Err(io::ErrorKind::NetworkUnreachable.into());
+        }
         machine.packets += 1;
         if let Some(server) = machine.servers.iter_mut().find(|server| is_server(server)) {
             let (reply, arrivals_s) =
@@ -113,6 +126,6 @@ impl Resolver for Seam {
 
 impl DriftStore for Seam {
     fn save(&mut self, frequency_ppm: f64, skew_ppm: f64) {
-        self.0.borrow_mut().drift = Some((frequency_ppm, skew_ppm));
+        self.0.borrow_mut().drifts.push((frequency_ppm, skew_ppm));
     }
 }

@@ -11,6 +11,9 @@ use crate::delay::Delay;
 use crate::interleave::Memory;
 use crate::units::duration;
 
+/// Time without requests after which a server falls asleep, if it does, seconds.
+const WAKE_S: f64 = 10.0;
+
 /// A server and the path to it.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -38,6 +41,13 @@ pub struct Server {
     pub outage: Option<Outage>,
     /// How long after its transmit timestamp a reply really leaves, seconds.
     pub late_s: f64,
+    /// Seconds that a request waits on its way when none came in the ten seconds before it: something there has
+    /// to wake up first.
+    pub wakes_s: f64,
+    /// Requests that were sent to it.
+    pub asked: u64,
+    /// When the last one was, seconds since the start.
+    pub asked_s: f64,
     /// Whether it has interleaved mode.
     pub interleaves: bool,
     /// Its replies, for interleaved mode.
@@ -79,6 +89,9 @@ impl Server {
             silent: false,
             outage: None,
             late_s: 0.0,
+            wakes_s: 0.0,
+            asked: 0,
+            asked_s: f64::NEG_INFINITY,
             interleaves: false,
             memory: Memory::default(),
         }
@@ -91,7 +104,11 @@ impl Server {
         clock: &KernelClock,
         chance: &mut Chance,
     ) -> ([u8; HEADER_LEN], Vec<f64>) {
-        let there_s = self.there.draw(clock.now_s(), chance);
+        let now_s = clock.now_s();
+        self.asked += 1;
+        let asleep = now_s - std::mem::replace(&mut self.asked_s, now_s) > WAKE_S;
+        let wake_s = if asleep { self.wakes_s } else { 0.0 };
+        let there_s = wake_s + self.there.draw(now_s, chance);
         let back_s = self.back.draw(clock.now_s(), chance);
         let again_s = self.back.draw(clock.now_s(), chance);
         let lost = chance.happens(self.loss);

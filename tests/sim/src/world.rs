@@ -1,130 +1,29 @@
-//! A machine with a clock and a network, the driver on it, and the passage of time.
+//! A machine, the driver on it, and the passage of time.
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::HEADER_LEN;
 use ntp_engine::driver::{Driver, Seams};
 use ntp_engine::engine::Drift;
 use ntp_engine::operation::{Operation, OperationError};
 use ntp_engine::report::SourceReport;
-use ntp_engine::seams::{ClockStatus, SourceId, Stamped, StampedBy};
+use ntp_engine::seams::{Stamped, StampedBy};
 use ntp_engine::settings::EngineConfig;
 use rand_chacha::ChaCha8Rng;
 
 use crate::chance::Chance;
 use crate::clock::{KernelClock, Oscillator};
+use crate::machine::{Flying, Machine};
 use crate::seam::Seam;
 use crate::server::Server;
 use crate::trace::{Moment, Trace};
-use crate::units::seconds;
+use crate::visitor::Visitor;
 
 /// How late timers are, seconds: what a kernel needs to wake a process.
 const LATENESS_S: f64 = 5e-5;
-
-/// What a snapshot's time is rounded by, seconds: served time has not gone back by that.
-const ROUNDING_S: f64 = 2e-9;
-
-/// A reply on its way.
-#[derive(Clone, Debug)]
-pub(crate) struct Flying {
-    pub(crate) arrives_s: f64,
-    pub(crate) source: SourceId,
-    pub(crate) from: SocketAddr,
-    /// The address that it is sent to, as far as that matters.
-    pub(crate) to: Option<IpAddr>,
-    pub(crate) packet: [u8; HEADER_LEN],
-}
-
-/// A packet that has left.
-#[derive(Clone, Debug)]
-pub struct Outgoing {
-    /// When it left, seconds of true time.
-    pub at_s: f64,
-    /// Where to.
-    pub to: SocketAddr,
-    /// The packet.
-    pub octets: [u8; HEADER_LEN],
-}
-
-/// Everything but the driver.
-#[derive(Debug)]
-pub struct Machine {
-    /// The clock.
-    pub clock: KernelClock,
-    /// The servers that can be reached.
-    pub servers: Vec<Server>,
-    /// Requests that were sent.
-    pub packets: u64,
-    /// Steps that the driver made: when, seconds since the start, and by how much, seconds.
-    pub steps: Vec<(f64, f64)>,
-    /// The snapshot in force.
-    pub snapshot: RefSnapshot,
-    /// Times at which a snapshot put served time back against the one before it: when, seconds since the start,
-    /// and by how much, seconds. None of them was withdrawn in between.
-    pub backward: Vec<(f64, f64)>,
-    /// What the kernel was told last.
-    pub status: Option<ClockStatus>,
-    /// The drift file: frequency and skew, ppm.
-    pub drift: Option<(f64, f64)>,
-    /// Names that were asked for and not answered.
-    pub asked_names: Vec<String>,
-    /// How long after the daemon has made a packet to a peer it really leaves, seconds.
-    pub late_s: f64,
-    /// Packets to addresses at which there is no server.
-    pub outbox: Vec<Outgoing>,
-    pub(crate) flying: Vec<Flying>,
-    pub(crate) network_chance: Chance,
-    next_second: f64,
-}
-
-impl Machine {
-    /// What served time is ahead of true time, seconds; `None` when nothing is served.
-    #[must_use]
-    pub fn served_error_s(&self) -> Option<f64> {
-        let now = self.clock.read();
-        let snapshot = self.snapshot.as_of(now.mono);
-        let valid = snapshot.is_valid_at(now.mono) && snapshot.stratum() > 0;
-        valid.then(|| seconds(snapshot.time_at(now.mono).since(self.clock.true_time(0.0))))
-    }
-
-    /// Bound of that error, as a reply would give it now: half of the root delay, and the root dispersion.
-    #[must_use]
-    pub fn root_distance_s(&self) -> f64 {
-        let now = self.clock.read().mono;
-        let snapshot = self.snapshot.as_of(now);
-        let dispersion_s = f64::from(snapshot.dispersion_at(snapshot.time_at(now))) / 65_536.0;
-        f64::from(snapshot.root_delay().to_bits()) / 131_072.0 + dispersion_s
-    }
-
-    /// Puts a snapshot into force.
-    pub(crate) fn publish(&mut self, snapshot: &RefSnapshot) {
-        let now = self.clock.read().mono;
-        let serves = |snapshot: &RefSnapshot| snapshot.is_valid_at(now) && snapshot.stratum() > 0;
-        if serves(&self.snapshot) && serves(snapshot) {
-            let moved_s = {
-                let (new, old) = (snapshot.as_of(now), self.snapshot.as_of(now));
-                seconds(new.time_at(now).since(old.time_at(now)))
-            };
-            if moved_s < -ROUNDING_S {
-                self.backward.push((self.clock.now_s(), -moved_s));
-            }
-        }
-        self.snapshot = *snapshot;
-    }
-
-    fn look(&self) -> Moment {
-        Moment {
-            at_s: self.clock.now_s(),
-            clock_s: self.clock.ahead_s(),
-            served_s: self.served_error_s(),
-            frequency: self.clock.rate_error(),
-        }
-    }
-}
 
 /// The machine and the driver on it.
 #[derive(Debug)]
@@ -169,22 +68,7 @@ impl World {
         servers: Vec<Server>,
         seed: u64,
     ) -> Self {
-        let machine = Rc::new(RefCell::new(Machine {
-            clock,
-            servers,
-            packets: 0,
-            steps: Vec::new(),
-            snapshot: RefSnapshot::INVALID,
-            backward: Vec::new(),
-            status: None,
-            drift: None,
-            asked_names: Vec::new(),
-            late_s: 0.0,
-            outbox: Vec::new(),
-            flying: Vec::new(),
-            network_chance: Chance::new(seed, 2),
-            next_second: 0.0,
-        }));
+        let machine = Rc::new(RefCell::new(Machine::new(clock, servers, seed)));
         let mut driver = driver_on(&machine, config, drift, seed);
         driver.start();
         Self { machine, driver }
@@ -250,6 +134,30 @@ impl World {
         machine.flying.push(Flying { arrives_s, source, from, to: Some(to), packet });
     }
 
+    /// Lets a client's request arrive, `delay_s` seconds from now; the answer is put into the outbox.
+    pub fn be_asked(&mut self, from: SocketAddr, packet: [u8; HEADER_LEN], delay_s: f64) {
+        let mut machine = self.machine.borrow_mut();
+        let arrives_s = machine.clock.now_s() + delay_s;
+        machine.visitors.push(Visitor { arrives_s, from, packet });
+    }
+
+    /// Hands the driver a packet, of any length, that comes in now on the socket of a source, by its place in the
+    /// configuration.
+    ///
+    /// # Panics
+    /// When there is no such source.
+    pub fn forge(&mut self, index: usize, from: SocketAddr, packet: &[u8]) {
+        let source = self.source(index).id.expect("a source with an address");
+        let at = Stamped { at: self.driver.now().time, by: StampedBy::Kernel };
+        self.driver.on_packet(source, (from, None), packet, at);
+    }
+
+    /// When something happens next, seconds since the start.
+    #[must_use]
+    pub fn next_s(&self) -> f64 {
+        self.next_event().1
+    }
+
     /// The report of a source, by its place in the configuration.
     ///
     /// # Panics
@@ -267,7 +175,8 @@ impl World {
         let now_s = self.machine().clock.now_s();
         self.machine_mut().clock.advance_to(now_s + pause_s);
         self.machine_mut().flying.clear();
-        let stored = self.machine().drift;
+        self.machine_mut().visitors.clear();
+        let stored = self.machine().drifts.last().copied();
         let drift = stored.map(|(frequency_ppm, skew_ppm)| Drift { frequency_ppm, skew_ppm });
         self.driver = driver_on(&self.machine, config, drift, seed);
         if remembers {
@@ -307,6 +216,7 @@ impl World {
             match event {
                 Due::Timer => self.driver.on_timer(),
                 Due::Packet(index) => self.deliver(index),
+                Due::Visitor(index) => self.machine.borrow_mut().answer(index),
             }
         }
     }
@@ -325,11 +235,15 @@ impl World {
         let timer_s = self.driver.next_deadline().map_or(f64::INFINITY, |deadline| {
             machine.clock.now_s() + machine.clock.until_s(deadline) + LATENESS_S
         });
-        let arrivals = machine.flying.iter().map(|reply| reply.arrives_s).enumerate();
+        let replies = machine.flying.iter().enumerate();
+        let replies = replies.map(|(index, reply)| (Due::Packet(index), reply.arrives_s));
+        let visitors = machine.visitors.iter().enumerate();
+        let visitors = visitors.map(|(index, asks)| (Due::Visitor(index), asks.arrives_s));
+        let arrivals = replies.chain(visitors);
         arrivals
             .min_by(|a, b| a.1.total_cmp(&b.1))
             .filter(|&(_, arrives_s)| arrives_s <= timer_s)
-            .map_or((Due::Timer, timer_s), |(index, arrives_s)| (Due::Packet(index), arrives_s))
+            .unwrap_or((Due::Timer, timer_s))
     }
 
     fn deliver(&mut self, index: usize) {
@@ -365,4 +279,6 @@ enum Due {
     Timer,
     /// The arrival of the reply with this index.
     Packet(usize),
+    /// That of the request with this index.
+    Visitor(usize),
 }

@@ -1,42 +1,19 @@
 //! What the clock does when servers lie, networks fail, and somebody else turns the hands.
 
-use ntp_engine::conf;
-use ntp_engine::settings::EngineConfig;
 use ntp_sim::clock::Oscillator;
 use ntp_sim::delay::Delay;
-use ntp_sim::scenario::{address, server};
+use ntp_sim::scenario::address;
 use ntp_sim::server::Server;
-use ntp_sim::trace::Trace;
+use ntp_sim::setup::{self, clock, largest_error_s, largest_served_error_s, lines, servers};
 use ntp_sim::world::World;
 
 /// Seeds that each behaviour is tried with.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 
-/// A clock 100 ppm fast and `ahead_s` ahead.
-fn clock(ahead_s: f64) -> Oscillator {
-    Oscillator { ahead_s, ..Oscillator::default() }
-}
-
-/// A number of good servers.
-fn servers(count: u8) -> Vec<Server> {
-    (1..=count).map(|number| server(number, &Delay::queued(2e-4, 1e-4))).collect()
-}
-
 /// The driver with a `server` line for each server, and more lines.
 fn world(more: &str, oscillator: Oscillator, servers: Vec<Server>, seed: u64) -> World {
-    let lines = servers.iter().map(|s| format!("server {} iburst\n", s.address.ip()));
-    let lines: Vec<String> = lines.collect();
-    let parsed =
-        conf::parse("behaviour", &(lines.concat() + more)).expect("the configuration is valid");
-    World::new(EngineConfig::from_config(&parsed.config), None, oscillator, servers, seed)
-}
-
-fn largest_error_s(trace: &Trace) -> f64 {
-    trace.iter().map(|moment| moment.clock_s.abs()).fold(0.0, f64::max)
-}
-
-fn largest_served_error_s(trace: &Trace) -> f64 {
-    trace.iter().filter_map(|moment| moment.served_s).map(f64::abs).fold(0.0, f64::max)
+    let text = lines(u8::try_from(servers.len()).expect("a few"), "iburst") + more;
+    setup::world(&text, oscillator, servers, seed)
 }
 
 #[test]
@@ -54,7 +31,7 @@ fn minority_of_falsetickers_is_named_and_not_followed_and_a_majority_stops_the_c
             if wrong <= 2 {
                 assert_eq!(states.matches('x').count(), usize::from(wrong), "{seed}: {states}");
                 assert!(states.contains('*'), "{wrong} {seed}: {states}");
-                let error_s = largest_error_s(&trace[1000..].to_vec());
+                let error_s = largest_error_s(&trace[1000..]);
                 assert!(error_s < 1e-3, "{wrong} {seed}: {error_s}");
             } else {
                 assert_eq!(states, "xxxxx", "{wrong} {seed}");
@@ -66,7 +43,7 @@ fn minority_of_falsetickers_is_named_and_not_followed_and_a_majority_stops_the_c
 }
 
 #[test]
-fn network_that_is_there_for_an_eighth_of_the_time_keeps_the_clock_within_a_millisecond() {
+fn network_that_is_there_for_an_eighth_of_the_time_keeps_the_clock_within_two_milliseconds() {
     for seed in SEEDS {
         let mut world = world("makestep 1 3\n", clock(0.1), servers(1), seed);
         let mut worst_s: f64 = 0.0;
@@ -119,9 +96,9 @@ fn hundred_seconds_are_slewed_where_steps_are_not_allowed() {
         assert!(world.machine().steps.is_empty());
         let backward = trace.windows(2).any(|pair| pair[1].clock_s - pair[0].clock_s < -0.1);
         assert!(!backward, "the clock went more than 10 % slower");
-        let error_s = largest_error_s(&trace[3000..].to_vec());
+        let error_s = largest_error_s(&trace[3000..]);
         assert!(error_s < 1e-3, "{ahead_s}: {error_s}");
-        let served_s = largest_served_error_s(&trace[300..].to_vec());
+        let served_s = largest_served_error_s(&trace[300..]);
         assert!(served_s < 2e-3, "served time need not wait: {ahead_s}: {served_s}");
     }
 }
@@ -200,7 +177,7 @@ fn server_that_refuses_is_left_alone_and_the_others_are_followed() {
     servers[1].kiss = Some(*b"DENY");
     let mut world = world("makestep 1 3\n", clock(0.01), servers, 1);
     let trace = world.run(4000.0);
-    assert!(largest_error_s(&trace[1000..].to_vec()) < 5e-4);
+    assert!(largest_error_s(&trace[1000..]) < 5e-4);
     assert_eq!(world.driver().engine().sources(world.driver().now())[1].sent, 1);
 }
 

@@ -1,46 +1,18 @@
 //! What the rules of the configuration and the commands of an operator make of the clock.
 
-use ntp_engine::conf;
 use ntp_engine::engine::ClockOperation;
-use ntp_engine::settings::EngineConfig;
 use ntp_sim::clock::Oscillator;
-use ntp_sim::delay::Delay;
-use ntp_sim::scenario::server;
 use ntp_sim::server::Server;
-use ntp_sim::trace::Trace;
+use ntp_sim::setup::{self, clock, largest_error_s, largest_served_error_s, lines, servers};
 use ntp_sim::world::World;
 
 /// Seeds that each behaviour is tried with.
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=5;
 
-/// A clock 100 ppm fast and `ahead_s` ahead.
-fn clock(ahead_s: f64) -> Oscillator {
-    Oscillator { ahead_s, ..Oscillator::default() }
-}
-
-/// A number of good servers.
-fn servers(count: u8) -> Vec<Server> {
-    (1..=count).map(|number| server(number, &Delay::queued(2e-4, 1e-4))).collect()
-}
-
-fn config(text: &str) -> EngineConfig {
-    let parsed = conf::parse("discipline", text).expect("the configuration is valid");
-    EngineConfig::from_config(&parsed.config)
-}
-
 /// The driver with a `server` line for each server, and more lines.
 fn world(more: &str, oscillator: Oscillator, servers: Vec<Server>, seed: u64) -> World {
-    let lines = servers.iter().map(|s| format!("server {} iburst\n", s.address.ip()));
-    let text = lines.collect::<Vec<String>>().concat() + more;
-    World::new(config(&text), None, oscillator, servers, seed)
-}
-
-fn largest_error_s(trace: &Trace) -> f64 {
-    trace.iter().map(|moment| moment.clock_s.abs()).fold(0.0, f64::max)
-}
-
-fn largest_served_error_s(trace: &Trace) -> f64 {
-    trace.iter().filter_map(|moment| moment.served_s).map(f64::abs).fold(0.0, f64::max)
+    let text = lines(u8::try_from(servers.len()).expect("a few"), "iburst") + more;
+    setup::world(&text, oscillator, servers, seed)
 }
 
 #[test]
@@ -53,7 +25,7 @@ fn hour_of_sleep_is_slept_off() {
             world.machine_mut().clock.sleep(3600.0, made_up_s);
             let trace = world.run(60.0);
             // The driver finds out within a second. In the first of them nobody else can know either.
-            let served_s = largest_served_error_s(&trace[1..].to_vec());
+            let served_s = largest_served_error_s(&trace[1..]);
             assert!(served_s < 2e-3, "{made_up_s} {seed}: {served_s}");
             assert!(trace[10].served_s.is_some(), "{made_up_s} {seed}: not serving");
             assert_eq!(world.machine().steps.len(), steps, "{made_up_s} {seed}");

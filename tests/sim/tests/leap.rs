@@ -119,6 +119,28 @@ fn served_time_leaps_at_one_nanosecond_in_every_mode_that_corrects_the_clock() {
 }
 
 #[test]
+fn leap_second_that_is_to_be_ignored_is_announced_up_to_its_nanosecond_and_not_taken() {
+    for (leap, step_s) in KINDS {
+        let mut world = world("leapsecmode ignore\nmakestep 5 3\n", 0.01, step_s, leap);
+        world.run(leap_s(step_s) - 2.0);
+        let before = snapshot(&world);
+        let at = |nanos| (before.as_of(MonoNs(nanos)), before.as_of(MonoNs(nanos)).leap());
+        let (last, announced) = at(before.leap_at_ns - 1);
+        let (first, over) = at(before.leap_at_ns);
+        assert_eq!((announced, over), (leap, LeapIndicator::Normal));
+        let edge = MIDNIGHT.since(first.time_at(MonoNs(before.leap_at_ns)));
+        let expected_s = leap_s(step_s) - EVENING_S;
+        assert!((seconds(edge) + expected_s).abs() < 2e-9, "{leap:?}: {}", seconds(edge));
+        let around = (MonoNs(before.leap_at_ns - 1), MonoNs(before.leap_at_ns));
+        let runs_on = first.time_at(around.1).since(last.time_at(around.0));
+        assert!((0.0..3e-9).contains(&seconds(runs_on)), "{leap:?}: {}", seconds(runs_on));
+        world.run(3.0);
+        let error_s = world.machine().served_error_s().expect("time is served");
+        assert!((error_s + step_s).abs() < 1e-2, "{leap:?}: {error_s}");
+    }
+}
+
+#[test]
 fn clock_itself_leaps_or_is_slewed_or_is_left_to_the_next_measurements() {
     for (leap, step_s) in KINDS {
         for mode in MODES {

@@ -4,40 +4,21 @@ use std::net::IpAddr;
 
 use ntp_engine::conf;
 use ntp_engine::operation::{Activity, Change, Operation, OperationError, Selector};
-use ntp_engine::settings::EngineConfig;
-use ntp_sim::clock::Oscillator;
 use ntp_sim::delay::Delay;
-use ntp_sim::pair::Pair;
-use ntp_sim::scenario::{address, server};
+use ntp_sim::net::Net;
+use ntp_sim::scenario::address;
 use ntp_sim::server::Server;
+use ntp_sim::setup::{self, clock, largest_error_s, lines, servers};
 use ntp_sim::world::World;
-
-/// A clock 100 ppm fast and 10 ms ahead.
-fn clock() -> Oscillator {
-    Oscillator { ahead_s: 0.01, ..Oscillator::default() }
-}
-
-/// A number of good servers.
-fn servers(count: u8) -> Vec<Server> {
-    (1..=count).map(|number| server(number, &Delay::queued(2e-4, 1e-4))).collect()
-}
 
 /// The driver with a configuration.
 fn world(text: &str, servers: Vec<Server>, seed: u64) -> World {
-    let parsed = conf::parse("sources", text).expect("the configuration is valid");
-    World::new(EngineConfig::from_config(&parsed.config), None, clock(), servers, seed)
+    setup::world(text, clock(0.01), servers, seed)
 }
 
 /// The address of a server.
 fn ip(number: u8) -> IpAddr {
     address(number).ip()
-}
-
-/// `server` lines for the first servers, each with options.
-fn lines(count: u8, options: &str) -> String {
-    let lines: Vec<String> =
-        (1..=count).map(|number| format!("server {} {options}\n", ip(number))).collect();
-    lines.concat()
 }
 
 fn all_sent(world: &World) -> Vec<u64> {
@@ -132,7 +113,7 @@ fn refresh_replaces_servers_that_the_name_does_not_give_any_more() {
 /// The largest error of the clock in the last half of `length_s` seconds.
 fn settled_error_s(world: &mut World, length_s: f64) -> f64 {
     world.run(length_s / 2.0);
-    world.run(length_s / 2.0).iter().map(|moment| moment.clock_s.abs()).fold(0.0, f64::max)
+    largest_error_s(&world.run(length_s / 2.0))
 }
 
 #[test]
@@ -243,7 +224,7 @@ fn interleaved_mode_goes_on_after_losses() {
 }
 
 /// Two machines, of which the first follows a server and both each other.
-fn pair(options: &str, late_s: f64, seed: u64) -> Pair {
+fn pair(options: &str, late_s: f64, seed: u64) -> Net {
     let (one, two) = (address(11), address(12));
     let server = format!("server {} minpoll 4 maxpoll 4\nallow\n", ip(1));
     let first = format!("{server}peer {} {options}\n", two.ip());
@@ -252,7 +233,8 @@ fn pair(options: &str, late_s: f64, seed: u64) -> Pair {
     for world in &mut worlds {
         world.machine_mut().late_s = late_s;
     }
-    Pair::new(worlds, [one, two], Delay::queued(0.02, 1e-4), seed)
+    let machines = [one, two].into_iter().zip(worlds).collect();
+    Net::new(machines, Delay::queued(0.02, 1e-4), seed)
 }
 
 #[test]
@@ -260,7 +242,7 @@ fn peer_keeps_time_by_the_other_and_basic_mode_costs_what_timestamps_are_early()
     let error_s = |options: &str, late_s| {
         let mut pair = pair(&format!("minpoll 4 maxpoll 4 {options}"), late_s, 1);
         pair.run(2000.0);
-        let [_, error_s] = pair.run(1000.0);
+        let error_s = pair.run(1000.0)[1];
         let report = pair.worlds[1].source(0);
         assert_eq!((report.state.symbol(), report.reach), ('*', 0o377), "{options}: {report:?}");
         error_s
@@ -285,7 +267,7 @@ fn packets_of_a_peer_that_are_repeated_change_nothing() {
         assert_eq!(after.accepted, before.accepted, "{round}");
         assert_eq!(after.rejected, before.rejected + 1, "{round}");
     }
-    let [_, error_s] = pair.run(500.0);
+    let error_s = pair.run(500.0)[1];
     assert!(error_s < 5e-4, "{error_s}");
 }
 
@@ -300,4 +282,36 @@ fn peers_that_lose_their_server_do_not_follow_each_other_in_turns() {
     assert!(peer.reach != 0, "the peer is heard");
     assert_eq!(peer.accepted, 0, "a peer that follows us was measured");
     assert_eq!(pair.worlds[0].states(), "*?");
+}
+
+#[test]
+fn one_source_is_followed_although_the_other_never_answers() {
+    let mut world = setup::world(&(lines(2, "") + "makestep 0.1 3"), clock(3.0), servers(1), 1);
+    world.run(10.0);
+    assert_eq!(world.states(), "*?");
+    let error_s = world.machine().clock.ahead_s();
+    assert!(error_s.abs() < 1e-2, "{error_s}");
+}
+
+#[test]
+fn reports_say_what_selection_made_of_each_source_and_why() {
+    let text = format!(
+        "server {} iburst prefer\nserver {} iburst\nserver {} iburst noselect\n\
+         server 192.0.2.9\nserver ntp.example",
+        ip(1),
+        ip(2),
+        ip(3)
+    );
+    let mut world = world(&text, servers(3), 7);
+    world.run(12.0);
+    let reports = world.driver().engine().selection();
+    let codes: String = reports.iter().map(|report| report.verdict.code()).collect();
+    assert_eq!(codes, "*PNMM");
+    assert!(reports[0].configured.prefer && reports[2].effective.noselect);
+    for report in &reports[..3] {
+        let offset_s = -world.machine().clock.ahead_s();
+        assert!(report.low_s <= offset_s && offset_s <= report.high_s, "{report:?}");
+        assert!(report.last_sample_s.is_some_and(|age_s| age_s < 10.0), "{report:?}");
+    }
+    assert_eq!((reports[4].id, reports[4].last_sample_s), (None, None));
 }

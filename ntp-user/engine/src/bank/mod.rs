@@ -299,7 +299,7 @@ impl Bank {
             path.last_good_s = record.at_s;
             self.good = self.good.saturating_add(1);
         } else if outcome.inlier < UNLIKELY && excluded {
-            path.outliers += 1;
+            path.add_outlier(record.at_s);
             if path.outliers >= OUTLIERS {
                 self.doubt(record, seen);
             }
@@ -313,9 +313,14 @@ impl Bank {
         let expected = window.mixture().expected(seen, record.at_s);
         let away_s = seen.offset_s - expected.mean;
         let doubting = self.paths.values().filter(|path| path.outliers >= OUTLIERS / 2).count();
-        let alone = 2 * doubting <= self.paths.len();
+        let own = self.paths.get(&record.source);
+        let since_s =
+            own.filter(|path| path.outliers > 0).map_or(record.at_s, |path| path.outliers_since_s);
+        // Sources that have said nothing since say nothing against it.
+        let contradicted = self.paths.values().any(|path| path.is_good_since(since_s));
+        let alone = 2 * doubting <= self.paths.len() && contradicted;
         let bias = seen.bias.filter(|_| alone && away_s.abs() < record.bound_s);
-        let good_s = self.paths.get(&record.source).map_or(record.at_s, |path| path.last_good_s);
+        let good_s = own.map_or(record.at_s, |path| path.last_good_s);
         // A clock that goes astray once may have been stepped; one that soon does again runs at another rate.
         let astray_s = record.at_s - good_s;
         let again = record.at_s - self.doubted_s < DOUBTED_AGAIN * astray_s;

@@ -40,8 +40,9 @@ pub(super) struct Path {
     shifted_at_s: f64,
     samples: usize,
     tilt: Tilt,
-    /// Outliers in a row.
+    /// Outliers in a row, and when the first of them was made, on the raw clock.
     pub(super) outliers: u32,
+    pub(super) outliers_since_s: f64,
     /// When the last sample was made that was none, on the raw clock.
     pub(super) last_good_s: f64,
     /// Samples in a row with which the source was a falseticker.
@@ -61,6 +62,7 @@ impl Path {
             samples: 0,
             tilt: Tilt::default(),
             outliers: 0,
+            outliers_since_s: f64::INFINITY,
             last_good_s: f64::INFINITY,
             rejections: 0,
         }
@@ -99,6 +101,19 @@ impl Path {
             self.delays.drain(..known - new);
             self.shifted_at_s = since_s;
         }
+    }
+
+    /// One more outlier in a row.
+    pub(super) fn add_outlier(&mut self, at_s: f64) {
+        if self.outliers == 0 {
+            self.outliers_since_s = at_s;
+        }
+        self.outliers += 1;
+    }
+
+    /// Whether it has had a sample since `since_s` that was no outlier, on the raw clock.
+    pub(super) fn is_good_since(&self, since_s: f64) -> bool {
+        self.last_good_s.is_finite() && self.last_good_s > since_s
     }
 
     /// Takes note of what is known beforehand.

@@ -125,6 +125,7 @@ fn measured(source: &Source, now: &Now) -> Option<Measured> {
         stratum: last.stratum,
         leap: last.leap,
         reference_id: reference_id(source.address().ip()),
+        upstream: last.reference_id,
         ours: source.ours(),
     })
 }

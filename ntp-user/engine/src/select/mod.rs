@@ -53,6 +53,8 @@ pub(crate) struct Measured {
     pub(crate) leap: LeapIndicator,
     /// What those who follow it say of it.
     pub(crate) reference_id: ReferenceId,
+    /// What it follows itself.
+    pub(crate) upstream: ReferenceId,
     /// What those who follow us say of the address that it knows us by, once that is known.
     pub(crate) ours: Option<ReferenceId>,
 }

@@ -89,18 +89,25 @@ impl Ranking {
 
 /// The other sources that are near enough to be combined with the selected one, the nearest first. One that comes
 /// and goes does no harm: the estimator keeps what sources differ by for long.
+///
+/// One that follows the selected source itself is left out: it knows no more, and two servers that combine each
+/// other would keep an error that they share. RFC 5905 appendix A.5.5.3: "A loop error occurs if the remote peer
+/// is synchronized to the local peer or to the current system peer."
 fn near(
     selected: SourceId,
     right: &[(&Candidate, &Measured)],
     settings: &SelectionSettings,
 ) -> Vec<SourceId> {
-    let distances =
-        || right.iter().map(|(candidate, measured)| (measured.distance_s, candidate.id));
-    let selected_s =
-        distances().find(|&(_, id)| id == selected).map_or(0.0, |(distance_s, _)| distance_s);
-    let limit_s = settings.combine_limit * (selected_s + settings.reselect_distance_s);
-    let mut near: Vec<(f64, SourceId)> =
-        distances().filter(|&(distance_s, id)| id != selected && distance_s <= limit_s).collect();
-    near.sort_by(|a, b| a.0.total_cmp(&b.0));
-    near.into_iter().map(|(_, id)| id).collect()
+    let Some((_, best)) = right.iter().find(|(candidate, _)| candidate.id == selected) else {
+        return Vec::new();
+    };
+    let limit_s = settings.combine_limit * (best.distance_s + settings.reselect_distance_s);
+    let follows_best =
+        |other: &Measured| other.stratum > best.stratum && other.upstream == best.reference_id;
+    let is_near = |(candidate, measured): &&(&Candidate, &Measured)| {
+        candidate.id != selected && measured.distance_s <= limit_s && !follows_best(measured)
+    };
+    let mut near: Vec<_> = right.iter().filter(is_near).collect();
+    near.sort_by(|a, b| a.1.distance_s.total_cmp(&b.1.distance_s));
+    near.into_iter().map(|(candidate, _)| candidate.id).collect()
 }

@@ -18,6 +18,7 @@ fn candidate(id: u32, offset_s: f64, distance_s: f64) -> Candidate {
         stratum: 2,
         leap: LeapIndicator::Normal,
         reference_id: ReferenceId(id),
+        upstream: ReferenceId::NONE,
         ours: None,
     };
     Candidate {
@@ -68,6 +69,18 @@ fn falseticker_among_three_is_named() {
     let sources = [candidate(0, 0.0, 0.01), candidate(1, 0.5, 0.005), candidate(2, 0.002, 0.02)];
     let selection = check(&sources, "*x+");
     assert_eq!(selection.chosen, Ok(vec![SourceId(0), SourceId(2)]));
+}
+
+#[test]
+fn source_that_follows_the_selected_one_is_not_combined_with_it() {
+    let nearest = candidate(7, 0.0, 0.01);
+    let follower = |stratum| {
+        with(candidate(8, 0.001, 0.012), |m| (m.stratum, m.upstream) = (stratum, ReferenceId(7)))
+    };
+    check(&[nearest, follower(3)], "*D");
+    check(&[nearest, follower(2)], "*+");
+    let other = with(candidate(8, 0.001, 0.012), |m| (m.stratum, m.upstream) = (3, ReferenceId(9)));
+    check(&[nearest, other], "*+");
 }
 
 #[test]

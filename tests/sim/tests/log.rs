@@ -7,9 +7,10 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::state::{Oscillator, Server};
-use crate::world::World;
-use crate::{A, B, C, config, oscillator};
+use ntp_sim::clock::{KernelClock, Oscillator, Steering};
+use ntp_sim::server::Server;
+use ntp_sim::setup::{config, lines, servers};
+use ntp_sim::world::World;
 
 /// Collects messages above debug.
 #[derive(Clone, Default)]
@@ -43,7 +44,7 @@ impl Subscriber for Lines {
         let mut message = String::new();
         event.record(&mut Message(&mut message));
         line.push_str(&message);
-        self.0.lock().unwrap().push(line);
+        self.0.lock().expect("nobody panicked").push(line);
     }
 
     fn enter(&self, _: &Id) {}
@@ -51,27 +52,32 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
+/// A clock that is `ahead_s` ahead and runs as it should.
+fn clock(ahead_s: f64) -> KernelClock {
+    let oscillator = Oscillator { frequency: 0.0, wander: 1e-9, ahead_s, ..Oscillator::default() };
+    KernelClock::new(oscillator, 7)
+}
+
 /// What is logged while a world runs.
-fn lines(text: &str, oscillator: Oscillator, servers: Vec<Server>, seconds: f64) -> Vec<String> {
+fn logged(text: &str, clock: KernelClock, servers: Vec<Server>, length_s: f64) -> Vec<String> {
     let lines = Lines::default();
     tracing::subscriber::with_default(lines.clone(), || {
-        World::new(7, config(text), None, oscillator, servers).run(seconds);
+        World::with_clock(config(text), None, clock, servers, 7).run(length_s);
     });
-    let lines = lines.0.lock().unwrap();
+    let lines = lines.0.lock().expect("nobody panicked");
     lines.clone()
 }
 
 #[test]
 fn selection_and_step_are_logged() {
-    let text = format!("server {A} iburst\nmakestep 1 3");
-    let lines = lines(&text, oscillator(-5.0, 0.0), vec![Server::new(A)], 100.0);
+    let lines = logged(&(lines(1, "iburst") + "makestep 1 3"), clock(-5.0), servers(1), 100.0);
     assert_eq!(lines[0], "INFO Selected source 192.0.2.1");
     for (line, start) in [
         (&lines[1], "WARN System clock wrong by "),
         (&lines[2], "WARN System clock was stepped by "),
     ] {
         let number = line.strip_prefix(start).and_then(|rest| rest.strip_suffix(" seconds"));
-        let offset_s: f64 = number.unwrap().parse().unwrap();
+        let offset_s: f64 = number.and_then(|number| number.parse().ok()).expect("a number");
         assert!((offset_s - 5.0).abs() < 1e-2, "{line}");
     }
     assert_eq!(lines.len(), 3, "{lines:?}");
@@ -79,44 +85,51 @@ fn selection_and_step_are_logged() {
 
 #[test]
 fn small_offsets_are_not_worth_a_line() {
-    let text = format!("server {A} iburst");
-    let lines = lines(&text, oscillator(0.5, 50.0), vec![Server::new(A)], 10_000.0);
+    let lines = logged(&lines(1, "iburst"), clock(0.5), servers(1), 10_000.0);
     assert_eq!(lines, ["INFO Selected source 192.0.2.1"]);
 }
 
 #[test]
 fn disagreement_is_logged_once() {
-    let mut wrong = Server::new(B);
-    wrong.ahead_s = 0.5;
-    let text = format!("server {A} iburst\nserver {B} iburst");
-    let lines = lines(&text, oscillator(0.0, 0.0), vec![Server::new(A), wrong], 2000.0);
+    let mut servers = servers(2);
+    servers[1].ahead_s = 0.5;
+    let lines = logged(&lines(2, "iburst"), clock(0.0), servers, 2000.0);
     assert_eq!(lines, ["WARN Can't synchronise: no majority"]);
 }
 
 #[test]
+fn majority_of_five_that_is_lost_is_logged_once() {
+    for wrong in [3, 4] {
+        let mut servers = servers(5);
+        for (server, ahead_s) in servers.iter_mut().take(wrong).zip([0.3, 0.6, 0.9, 1.2]) {
+            server.ahead_s = ahead_s;
+        }
+        let lines = logged(&lines(5, "iburst"), clock(0.0), servers, 4000.0);
+        assert_eq!(lines, ["WARN Can't synchronise: no majority"], "{wrong}");
+    }
+}
+
+#[test]
 fn falseticker_is_named_once_until_it_is_right_again() {
-    let text = format!("server {A} iburst\nserver {B} iburst\nserver {C} iburst");
-    let servers = [A, B, C].map(|address| Server {
-        ahead_s: if address == B { 0.5 } else { 0.0 },
-        ..Server::new(address)
-    });
-    let lines = lines(&text, oscillator(0.0, 0.0), servers.into(), 2000.0);
+    let mut servers = servers(3);
+    servers[1].ahead_s = 0.5;
+    let lines = logged(&lines(3, "iburst"), clock(0.0), servers, 2000.0);
     let told: Vec<&String> = lines.iter().filter(|line| line.contains("falseticker")).collect();
     assert_eq!(told, ["WARN Detected falseticker 192.0.2.2"], "{lines:?}");
 }
 
 #[test]
 fn silence_is_logged_once() {
-    let lines = lines(&format!("server {A} iburst"), oscillator(0.0, 0.0), vec![], 2000.0);
+    let lines = logged(&lines(1, "iburst"), clock(0.0), Vec::new(), 2000.0);
     assert_eq!(lines, ["WARN Can't synchronise: no selectable sources"]);
 }
 
 #[test]
 fn kiss_codes_are_logged() {
     for code in ["RATE", "DENY", "RSTR"] {
-        let mut server = Server::new(A);
-        server.kiss = Some(code.as_bytes().try_into().unwrap());
-        let lines = lines(&format!("server {A}"), oscillator(0.0, 0.0), vec![server], 2.0);
+        let mut servers = servers(1);
+        servers[0].kiss = code.as_bytes().try_into().ok();
+        let lines = logged(&lines(1, ""), clock(0.0), servers, 2.0);
         assert_eq!(lines[0], format!("WARN Received KoD {code} from 192.0.2.1"));
     }
 }
@@ -124,8 +137,8 @@ fn kiss_codes_are_logged() {
 #[test]
 fn clock_too_far_off_to_be_slewed_is_told_of_once_with_the_command_that_helps() {
     for (makestep, reason) in [("", "no makestep directive"), ("makestep 1 0", "used up")] {
-        let text = format!("server {A} iburst\n{makestep}");
-        let lines = lines(&text, oscillator(-4000.0, 0.0), vec![Server::new(A)], 1000.0);
+        let text = lines(1, "iburst") + makestep;
+        let lines = logged(&text, clock(-4000.0), servers(1), 1000.0);
         let told: Vec<&String> =
             lines.iter().filter(|line| line.contains("chronyc makestep")).collect();
         assert_eq!(told.len(), 1, "{lines:?}");
@@ -135,8 +148,8 @@ fn clock_too_far_off_to_be_slewed_is_told_of_once_with_the_command_that_helps() 
 
 #[test]
 fn clock_that_cannot_be_steered_is_told_of_once() {
-    let forbidden = Oscillator { permitted: false, ..oscillator(2.0, 10.0) };
-    let lines = lines(&format!("server {A} iburst"), forbidden, vec![Server::new(A)], 300.0);
+    let forbidden = clock(2.0).with_steering(Steering::Forbidden);
+    let lines = logged(&lines(1, "iburst"), forbidden, servers(1), 300.0);
     let told = lines.iter().filter(|line| line.contains("can't be steered")).count();
     assert_eq!(told, 1, "{lines:?}");
 }
