@@ -11,7 +11,7 @@ use crate::snapshot::SNAPSHOT_WORDS;
 
 /// Version of everything in this module. It is part of the path of pinned objects and the first word of
 /// [`ServingPage`], so that a daemon and a program of different builds never share a map.
-pub const ABI: u64 = 0x6e74_7078_0000_0003;
+pub const ABI: u64 = 0x6e74_7078_0000_0004;
 
 /// Array of one [`ServingPage`], memory-mapped by the daemon.
 pub const SERVING_MAP: &str = "SERVING";
@@ -103,5 +103,5 @@ const _: () = {
     assert!(offset_of!(RingSlot, words) == 8);
     assert!(offset_of!(ServingPage, clients) == 64 + 128 * RING_SLOTS);
     assert!(offset_of!(ServingPage, local) == 128 + 128 * RING_SLOTS);
-    assert!(ACL_TABLE_SIZE.is_multiple_of(8));
+    assert!(ACL_TABLE_SIZE.is_multiple_of(64));
 };

@@ -114,34 +114,25 @@ impl AccessRules {
         FamilyRules { v4: uniform(&self.changes_v4()), v6: uniform(&self.changes_v6()) }
     }
 
-    /// Writes the rules into a table, replacing what was in it.
+    /// Writes the rules into a table, replacing what was in it. Gives the octets of it that lookups may read.
     ///
     /// # Errors
     /// [`TooManyRules`]; the table then holds some of the rules and must not be used.
-    pub fn compile(&self, table: &mut AclTable) -> Result<(), TooManyRules> {
-        table.clear();
-        let mut by_length: Vec<_> = self.v4.iter().collect();
-        by_length.sort_by_key(|(network, _)| network.prefix_len());
-        for (network, &allow) in by_length {
-            table.lay_v4(network.network().to_bits(), network.prefix_len().into(), allow)?;
-        }
-        for (address, _) in self.changes_v6() {
-            table.push_v6_boundary(address)?;
-        }
-        Ok(())
+    pub fn compile(&self, table: &mut AclTable) -> Result<usize, TooManyRules> {
+        Ok(table.fill(&self.changes_v4(), &self.changes_v6())?)
     }
 
-    fn changes_v4(&self) -> Vec<(u128, bool)> {
-        let mut changes = changes(self.v4.iter().map(|(network, &allow)| Interval {
+    fn changes_v4(&self) -> Vec<u32> {
+        let changes = changes(self.v4.iter().map(|(network, &allow)| Interval {
             first: network.network().to_bits().into(),
             last: network.broadcast().to_bits().into(),
             allow,
         }));
-        changes.retain(|&(address, _)| address <= u32::MAX.into());
-        changes
+        // The one behind the last address is none.
+        changes.into_iter().filter_map(|change| u32::try_from(change).ok()).collect()
     }
 
-    fn changes_v6(&self) -> Vec<(u128, bool)> {
+    fn changes_v6(&self) -> Vec<u128> {
         changes(self.v6.iter().map(|(network, &allow)| Interval {
             first: network.network().to_bits(),
             last: network.broadcast().to_bits(),
@@ -159,7 +150,7 @@ struct Interval {
 
 /// Sweeps over intervals that contain one another or are apart, and gives the addresses from which on the
 /// verdict changes, starting from "denied"; the last change holds up to the end of the address space.
-fn changes(intervals: impl Iterator<Item = Interval>) -> Vec<(u128, bool)> {
+fn changes(intervals: impl Iterator<Item = Interval>) -> Vec<u128> {
     let mut intervals: Vec<_> = intervals.collect();
     intervals.sort_by_key(|interval| (interval.first, std::cmp::Reverse(interval.last)));
     let mut changes = Changes(Vec::new());
@@ -194,20 +185,21 @@ impl Changes {
     }
 
     /// Leaves out what changes nothing.
-    fn finish(self) -> Vec<(u128, bool)> {
+    fn finish(self) -> Vec<u128> {
         let mut verdict = false;
         self.0
             .into_iter()
             .filter(|&(_, allow)| std::mem::replace(&mut verdict, allow) != allow)
+            .map(|(address, _)| address)
             .collect()
     }
 }
 
 /// What holds for a whole family, if one thing does.
-fn uniform(changes: &[(u128, bool)]) -> FamilyRule {
+fn uniform<T: PartialEq + Default>(changes: &[T]) -> FamilyRule {
     match changes {
         [] => FamilyRule::Deny,
-        [(0, true)] => FamilyRule::Allow,
+        [everything] if *everything == T::default() => FamilyRule::Allow,
         _ => FamilyRule::Table,
     }
 }
@@ -310,6 +302,82 @@ mod tests {
             set.lay(IpNet::from(IpAddr::from(Ipv6Addr::from_bits(index << 8))), true, false);
         }
         assert_eq!(set.compile(&mut zeroed_table()), Err(TooManyRules));
+        let spread = (0..40_000u32).map(|index| index << 16 | 1);
+        assert_eq!(hosts_v4(spread).compile(&mut zeroed_table()), Err(TooManyRules));
+    }
+
+    fn hosts_v4(addresses: impl Iterator<Item = u32>) -> AccessRules {
+        let mut set = AccessRules::default();
+        for address in addresses {
+            set.lay(IpNet::from(IpAddr::from(Ipv4Addr::from_bits(address))), true, false);
+        }
+        set
+    }
+
+    #[test]
+    fn as_many_rules_as_are_sure_to_fit_do_where_they_need_most_room() {
+        let capacity = u32::try_from(RULE_CAPACITY).unwrap();
+        // Three divide a network of 16 bits, and one of 24 bits if they are in the same.
+        let thirds = |step| hosts_v4((0..capacity).map(move |i| ((i / 3) << 16) + i % 3 * step));
+        let apart = hosts_v4((0..capacity).map(|i| i << 16 | 1));
+        for mut set in [thirds(2), thirds(0x100), apart] {
+            for index in 0..RULE_CAPACITY as u128 {
+                let host = Ipv6Addr::from_bits(2 * index + 1);
+                set.lay(IpNet::from(IpAddr::from(host)), true, false);
+            }
+            let access = AccessList::compile(&set).unwrap();
+            let hosts_v4 = set.v4.keys().map(|host| host.network().to_bits());
+            let hosts_v6 = set.v6.keys().map(|host| host.network().to_bits());
+            let pairs_v4 = hosts_v4
+                .map(|host| [host, host ^ 1].map(|bits| IpAddr::from(Ipv4Addr::from_bits(bits))));
+            let pairs_v6 = hosts_v6
+                .map(|host| [host, host ^ 1].map(|bits| IpAddr::from(Ipv6Addr::from_bits(bits))));
+            for [host, beside] in pairs_v4.chain(pairs_v6) {
+                assert!(access.allows(host) && !access.allows(beside), "{host}");
+            }
+        }
+    }
+
+    #[test]
+    fn lookups_among_ten_thousand_mixed_networks_read_little_memory() {
+        let lengths = [16, 20, 22, 24, 24, 24, 24, 28, 32];
+        for (rules, most_octets) in [(0, 33_000), (100, 34_000), (10_000, 112_000)] {
+            let mut rng = StdRng::seed_from_u64(1);
+            let mut set = AccessRules::default();
+            for _ in 0..rules {
+                let len = lengths[rng.random_range(0..lengths.len())];
+                let address = IpAddr::from(Ipv4Addr::from_bits(rng.random()));
+                set.lay(IpNet::new(address, len).unwrap(), true, false);
+            }
+            let octets = set.compile(&mut zeroed_table()).unwrap();
+            assert!(octets < most_octets, "{rules} rules: {octets} octets");
+        }
+    }
+
+    #[test]
+    fn crowded_networks_agree_with_the_linear_model_at_every_address() {
+        let mut rng = StdRng::seed_from_u64(3);
+        for round in 0..40 {
+            let mut rules = Vec::new();
+            let (bits, allow) = (rng.random_range(8..16), rng.random());
+            rules.push(("10.1.0.0/16".parse().unwrap(), allow, false));
+            for _ in 0..rng.random_range(0..60) {
+                let address = 0x0a01_0000 | rng.random::<u32>() >> (32 - bits);
+                let len = rng.random_range(17..=32);
+                let network = IpNet::new(IpAddr::from(Ipv4Addr::from_bits(address)), len);
+                rules.push((network.unwrap().trunc(), rng.random(), false));
+            }
+            let mut set = AccessRules::default();
+            for &(network, allow, all) in &rules {
+                set.lay(network, allow, all);
+            }
+            let (access, kept) = (AccessList::compile(&set).unwrap(), kept(&rules));
+            let beyond = (0..=0xffff).step_by(251);
+            for end in (0..1 << bits).chain(beyond) {
+                let address = IpAddr::from(Ipv4Addr::from_bits(0x0a01_0000 | end));
+                assert_eq!(access.allows(address), model(&kept, address), "{round}: {address}");
+            }
+        }
     }
 
     /// The rules that are left when each was laid over those before it.

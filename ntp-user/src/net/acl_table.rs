@@ -1,4 +1,4 @@
-//! Makes access tables on the heap: at 8.7 MiB they must never pass over a stack.
+//! Makes access tables on the heap: at 2 MiB they must never pass over a stack.
 
 use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 

@@ -1,9 +1,10 @@
 //! What `bench prog` measures: reference programs, and ours as sites of different sizes would run it.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use ntp_common::checksum::updated;
 use ntp_common::ratelimit::{ClientRules, Limit};
@@ -87,6 +88,7 @@ pub(crate) fn subjects() -> Result<Vec<Subject>> {
             program: Measured::Server(server),
         });
     }
+    subjects.push(access_v6(&mut random, "answer_v6_acl10k", 10_000)?);
     for (name, clients, prefixes, memory) in [
         ("answer_v4_full_10k", 10_000, 0, DEFAULT_MEMORY),
         ("answer_v4_full_acl100", 10_000, 100, DEFAULT_MEMORY),
@@ -96,6 +98,21 @@ pub(crate) fn subjects() -> Result<Vec<Subject>> {
         subjects.push(full(&mut random, name, clients, prefixes, memory)?);
     }
     Ok(subjects)
+}
+
+/// The program with access rules for IPv6.
+fn access_v6(random: &mut impl Rng, name: &'static str, count: usize) -> Result<Subject> {
+    let rules = prefixes_v6(random, count);
+    let mut server = server(ClientRules::OFF)?;
+    allow(&mut server, &rules)?;
+    let frames = (0..CLIENTS).map(|_| {
+        let network = rules[random.random_range(0..rules.len())];
+        let host = random.random::<u128>() & network.hostmask().to_bits();
+        let source = Ipv6Addr::from_bits(network.network().to_bits() | host);
+        Frame::v6().with(|frame| frame.source = source.into()).octets()
+    });
+    let requests = Requests::Frames(frames.collect());
+    Ok(Subject { name, wrapper: "again_v6", requests, program: Measured::Server(server) })
 }
 
 /// The program with everything on: access rules, limit, record of clients.
@@ -125,31 +142,42 @@ fn server(rules: ClientRules) -> Result<Server> {
     Ok(server)
 }
 
-fn allow(server: &mut Server, rules: &[(Ipv4Addr, u32)]) -> Result<()> {
-    let text: Vec<String> = rules.iter().map(|(address, len)| format!("{address}/{len}")).collect();
+fn allow<N: Copy + Into<IpNet>>(server: &mut Server, rules: &[N]) -> Result<()> {
+    let text: Vec<String> = rules.iter().map(|&network| network.into().to_string()).collect();
     let rules: Vec<(&str, bool)> = text.iter().map(|rule| (rule.as_str(), true)).collect();
     server.allow(&rules)
 }
 
 /// Prefixes as a large site has them: half of them of 24 bits, others shorter and longer.
-fn prefixes(random: &mut impl Rng, count: usize) -> Vec<(Ipv4Addr, u32)> {
+fn prefixes(random: &mut impl Rng, count: usize) -> Vec<Ipv4Net> {
     let lengths = [16, 20, 22, 24, 24, 24, 24, 28, 32];
-    (0..count)
-        .map(|_| {
-            let len: u32 = lengths[random.random_range(0..lengths.len())];
-            let mask = u32::MAX << (32 - len);
-            (Ipv4Addr::from_bits(random.random::<u32>() & mask), len)
-        })
-        .collect()
+    let mut prefix = || {
+        let len = lengths[random.random_range(0..lengths.len())];
+        Ipv4Net::new_assert(Ipv4Addr::from_bits(random.random()), len).trunc()
+    };
+    (0..count).map(|_| prefix()).collect()
+}
+
+/// Prefixes of providers, sites and hosts in the parts of the address space that registries assign from.
+fn prefixes_v6(random: &mut impl Rng, count: usize) -> Vec<Ipv6Net> {
+    let (parts, lengths) =
+        ([0x2001, 0x2400, 0x2600, 0x2a00], [32, 40, 44, 48, 48, 48, 56, 64, 128]);
+    let mut prefix = || {
+        let part: u128 = parts[random.random_range(0..parts.len())];
+        let len = lengths[random.random_range(0..lengths.len())];
+        let address = Ipv6Addr::from_bits(part << 112 | random.random::<u128>() >> 16);
+        Ipv6Net::new_assert(address, len).trunc()
+    };
+    (0..count).map(|_| prefix()).collect()
 }
 
 /// Addresses within the prefixes: all are answered, so that all runs do the same work.
-fn clients_of(random: &mut impl Rng, prefixes: &[(Ipv4Addr, u32)], count: usize) -> Vec<u32> {
+fn clients_of(random: &mut impl Rng, prefixes: &[Ipv4Net], count: usize) -> Vec<u32> {
     (0..count)
         .map(|_| {
-            let (network, len) = prefixes[random.random_range(0..prefixes.len())];
-            let host = u64::from(random.random::<u32>()) & ((1u64 << (32 - len)) - 1);
-            network.to_bits() | u32::try_from(host).expect("below 2^32")
+            let network = prefixes[random.random_range(0..prefixes.len())];
+            let host = random.random::<u32>() & network.hostmask().to_bits();
+            network.network().to_bits() | host
         })
         .collect()
 }
@@ -159,9 +187,9 @@ fn frames(template: &Frame, clients: &[u32]) -> Vec<Vec<u8>> {
     let with_client = |&client: &u32| {
         let mut frame = template.clone();
         frame.source = match frame.source {
-            std::net::IpAddr::V4(_) => Ipv4Addr::from_bits(client).into(),
-            std::net::IpAddr::V6(address) => {
-                std::net::Ipv6Addr::from_bits(address.to_bits() | u128::from(client)).into()
+            IpAddr::V4(_) => Ipv4Addr::from_bits(client).into(),
+            IpAddr::V6(address) => {
+                Ipv6Addr::from_bits(address.to_bits() | u128::from(client)).into()
             }
         };
         frame.octets()
