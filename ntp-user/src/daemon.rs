@@ -162,7 +162,7 @@ async fn serve(
             let sockets = sockets.into_iter().flatten().collect();
             UserPath::Inline(Box::new(InlineServer::new(sockets, &shared)?))
         }
-        _ => UserPath::Threads(WorkerThreads::start(sockets, &shared)?),
+        _ => UserPath::Threads(WorkerThreads::start(sockets, &shared, &config.servercpus)?),
     };
     log_paths(config, &tasks);
     log_clients(config, &shared.clients);

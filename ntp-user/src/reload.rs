@@ -19,7 +19,7 @@ const AT_START: &[AtStart] = &[
     ("bindaddress", |it| format!("{:?} {:?}", it.bindaddress_v4, it.bindaddress_v6)),
     ("acquisitionport", |it| format!("{:?}", it.acquisitionport)),
     ("bindacqaddress", |it| format!("{:?} {:?}", it.bindacqaddress_v4, it.bindacqaddress_v6)),
-    ("serverthreads", |it| format!("{:?}", it.serverthreads)),
+    ("serverthreads", |it| format!("{:?} {:?}", it.serverthreads, it.servercpus)),
     ("metricsaddress", |it| format!("{:?}", it.metricsaddress)),
     ("driftfile", |it| format!("{:?}", it.driftfile.as_ref().map(|file| &file.path))),
     ("leapsectz", |it| format!("{:?}", it.leapsectz)),

@@ -84,7 +84,11 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     let addresses =
         if means.is_one_shot { Vec::new() } else { addresses(config, &rules, means.families) };
     let threads = threads(config);
-    let wanted = ServerAddresses { addresses, sockets_each: threads.max(1) };
+    let wanted = ServerAddresses {
+        addresses,
+        sockets_each: threads.max(1),
+        cpus: config.servercpus.clone(),
+    };
     let mut sockets = server_socket::open(&wanted)?;
     sockets.retain(|group| !group.is_empty());
     let metrics = metrics(config, means)?;

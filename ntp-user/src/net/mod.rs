@@ -13,6 +13,7 @@ pub mod interleaved;
 pub mod server;
 pub mod server_socket;
 pub mod socket;
+pub mod steering;
 pub mod timestamping;
 pub mod udp;
 pub mod watched;

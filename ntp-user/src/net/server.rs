@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::unistd::Pid;
 use ntp_common::counters::Counters;
 
 use super::batch::{Calls, INBOX_LEN};
@@ -24,19 +26,21 @@ pub struct WorkerThreads {
 }
 
 impl WorkerThreads {
-    /// Starts a thread for each group of sockets.
+    /// Starts a thread for each group of sockets, and keeps it on the CPU of `cpus` that has its number, if there is one.
     ///
     /// # Errors
     /// When a thread can't be made.
-    pub fn start(groups: Vec<Vec<OwnedFd>>, shared: &Shared) -> io::Result<Self> {
+    pub fn start(groups: Vec<Vec<OwnedFd>>, shared: &Shared, cpus: &[u16]) -> io::Result<Self> {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let mut started = Self { stop, threads: Vec::new(), counters: Vec::new() };
         for (number, sockets) in groups.into_iter().enumerate() {
             let counters = WorkerCounters::new();
             let (stop, shared) = (Arc::clone(&started.stop), shared.clone());
+            let cpu = cpus.get(number).copied();
             started.counters.push(Arc::clone(&counters));
             let thread =
                 thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
+                    cpu.into_iter().for_each(stay_on);
                     let has_stamps = sockets.iter().all(stamp_chosen);
                     let mut worker =
                         Worker::new(&shared, counters, Calls::Batched).with_stamps(has_stamps);
@@ -86,6 +90,16 @@ impl WorkerThreads {
                 tracing::error!("A serving thread had panicked");
             }
         }
+    }
+}
+
+/// Keeps this thread on a CPU, if it may run there.
+fn stay_on(cpu: u16) {
+    let mut only = CpuSet::new();
+    let kept = only.set(cpu.into()).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
+    match kept {
+        Ok(()) => tracing::info!(cpu, "A serving thread stays on its CPU"),
+        Err(error) => tracing::warn!(cpu, %error, "A serving thread runs on any CPU"),
     }
 }
 
@@ -239,7 +253,8 @@ mod tests {
             precision_log2: -25,
         };
         let address = SocketAddr::new(address.ip(), port);
-        let wanted = ServerAddresses { addresses: vec![address], sockets_each: threads };
+        let wanted =
+            ServerAddresses { addresses: vec![address], sockets_each: threads, cpus: Vec::new() };
         Served { shared, address, groups: open(&wanted).unwrap() }
     }
 
@@ -273,7 +288,7 @@ mod tests {
         for (address, client) in [("127.0.0.1:0", "127.0.0.1:0"), ("[::1]:0", "[::1]:0")] {
             let Served { shared, address, groups } = served(address, 2);
             publish(&shared);
-            let threads = WorkerThreads::start(groups, &shared).unwrap();
+            let threads = WorkerThreads::start(groups, &shared, &[]).unwrap();
             for number in 1..=20 {
                 let request = Header::request(NtpTimestamp::from_bits(number));
                 let before = UnixTime::now().to_ntp();
@@ -319,7 +334,7 @@ mod tests {
     #[test]
     fn without_a_valid_snapshot_the_reply_says_not_synchronised() {
         let Served { shared, address, groups } = served("127.0.0.1:0", 1);
-        let _threads = WorkerThreads::start(groups, &shared).unwrap();
+        let _threads = WorkerThreads::start(groups, &shared, &[]).unwrap();
         let request = Header::request(NtpTimestamp::from_bits(5));
         let reply = reply_to("127.0.0.1:0", address, &request).unwrap();
         assert_eq!((reply.leap, reply.stratum), (LeapIndicator::Unsynchronised, 0));
@@ -331,7 +346,7 @@ mod tests {
     fn reply_is_never_longer_than_a_header_whatever_the_request_carries() {
         let Served { shared, address, groups } = served("127.0.0.1:0", 1);
         publish(&shared);
-        let threads = WorkerThreads::start(groups, &shared).unwrap();
+        let threads = WorkerThreads::start(groups, &shared, &[]).unwrap();
         let mut packet = Header::request(NtpTimestamp::from_bits(5)).write().to_vec();
         packet.extend([0x12, 0x34, 0x03, 0xe8]);
         packet.resize(HEADER_LEN + 1000, 0);
@@ -347,7 +362,7 @@ mod tests {
     fn interleaved_replies_tell_when_the_reply_before_left() {
         let Served { shared, address, groups } = served("127.0.0.1:0", 1);
         publish(&shared);
-        let threads = WorkerThreads::start(groups, &shared).unwrap();
+        let threads = WorkerThreads::start(groups, &shared, &[]).unwrap();
         let ask_header = |origin, receive, transmit| {
             let mut header = Header::request(NtpTimestamp::from_bits(transmit));
             header.origin_timestamp = origin;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use super::socket::{bind, set, tell_destination, udp};
+use super::steering::by_cpu;
 use super::timestamping::stamp_received;
 
 /// Memory of the packets that wait in a socket, octets; the kernel gives twice as much.
@@ -17,6 +18,8 @@ pub struct ServerAddresses {
     pub addresses: Vec<SocketAddr>,
     /// How many sockets share each address.
     pub sockets_each: usize,
+    /// The CPU of each socket: it gets what is received there. Empty: the kernel spreads clients over the sockets.
+    pub cpus: Vec<u16>,
 }
 
 /// A server socket could not be opened.
@@ -77,8 +80,20 @@ pub fn open(wanted: &ServerAddresses) -> Result<Vec<Vec<OwnedFd>>, ServerSocketE
                 }
             }
         }
+        steer(&groups, &wanted.cpus);
     }
     Ok(groups)
+}
+
+/// Has the sockets that were opened last get what the CPU of each receives.
+fn steer(groups: &[Vec<OwnedFd>], cpus: &[u16]) {
+    let Some(socket) = groups.first().and_then(|group| group.last()) else { return };
+    if cpus.len() < 2 {
+        return;
+    }
+    if let Err(error) = by_cpu(socket, cpus) {
+        tracing::warn!(%error, "Requests are not answered on the CPU that receives them");
+    }
 }
 
 /// Opens a socket whose port may be shared with others, as an option of sockets says.
@@ -122,7 +137,7 @@ mod tests {
 
     fn wanted(port: u16, sockets_each: usize) -> ServerAddresses {
         let addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
-        ServerAddresses { addresses, sockets_each }
+        ServerAddresses { addresses, sockets_each, cpus: Vec::new() }
     }
 
     fn free_port() -> u16 {
@@ -155,7 +170,7 @@ mod tests {
     #[test]
     fn address_of_another_host_is_refused() {
         let addresses = vec![SocketAddr::from(([192, 0, 2, 1], free_port()))];
-        let wanted = ServerAddresses { addresses, sockets_each: 2 };
+        let wanted = ServerAddresses { addresses, sockets_each: 2, cpus: Vec::new() };
         let error = open(&wanted).unwrap_err().to_string();
         assert!(error.starts_with("cannot serve on 192.0.2.1:"), "{error}");
     }

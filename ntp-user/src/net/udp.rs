@@ -501,6 +501,7 @@ mod tests {
             let wanted = ServerAddresses {
                 addresses: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))],
                 sockets_each: 2,
+                cpus: Vec::new(),
             };
             let _serving = open(&wanted).unwrap();
             let clock = DaemonClock::Follow(FollowClock::start());

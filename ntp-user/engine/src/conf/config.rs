@@ -108,6 +108,8 @@ pub struct Config {
     pub xdp: Vec<Located<Xdp>>,
     /// `serverthreads`: serving threads, 0 (everything on the main thread) to 64. `None`: the daemon decides.
     pub serverthreads: Option<u8>,
+    /// `serverthreads ... cpus`: the CPU of each serving thread, none twice. Empty: they run where the kernel puts them.
+    pub servercpus: Vec<u16>,
     /// `metricsaddress`: where metrics are served over HTTP.
     pub metricsaddress: Vec<SocketAddr>,
 
@@ -201,6 +203,7 @@ impl Default for Config {
             clientloglimit_bytes: 524_288,
             xdp: Vec::new(),
             serverthreads: None,
+            servercpus: Vec::new(),
             metricsaddress: Vec::new(),
             bindcmdaddress_path: Some(DEFAULT_COMMAND_SOCKET.into()),
             bindcmdaddress_v4: Ipv4Addr::LOCALHOST,

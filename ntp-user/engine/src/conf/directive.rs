@@ -190,7 +190,7 @@ const READ: &[Directive] = &[
         Works,
         Apply(read_interfaces::xdp),
     ),
-    many("serverthreads COUNT", Works, Apply(read_interfaces::serverthreads)),
+    many("serverthreads COUNT [cpus LIST]", Works, Apply(read_interfaces::serverthreads)),
     many("metricsaddress ADDRESS:PORT", Works, Apply(read_interfaces::metricsaddress)),
     // Command access.
     many("bindcmdaddress ADDRESS|PATH", Works, Apply(read::bindcmdaddress)),

@@ -102,7 +102,18 @@ pub(super) fn serverthreads<'a>(
     s: &mut Statement<'a, '_>,
     owner: Owner<'a>,
 ) -> Read<()> {
-    c.serverthreads = Some(s.integer(owner, 0..=64)?);
+    const OPTIONS: &[OptionEntry<Threads>] = &[option(
+        "cpus",
+        Works,
+        Value(|w, s, o| {
+            let expected = "a list of as many different CPUs as threads, such as 0-3,8";
+            let list = |text: &str| cpu_list(text).filter(|cpus| cpus.len() == w.count.into());
+            s.value(o, expected, list).map(|v| w.cpus = v)
+        }),
+    )];
+    let mut written = Threads { count: s.integer(owner, 0..=64)?, cpus: Vec::new() };
+    read_options(s, owner.subject.name, OPTIONS, &mut written)?;
+    (c.serverthreads, c.servercpus) = (Some(written.count), written.cpus);
     match s.say_once("serverthreads", owner.word) {
         None => Ok(()),
         first => Err(s.report(owner.word, Problem::Duplicate { subject: owner.subject, first })),
@@ -120,6 +131,35 @@ pub(super) fn metricsaddress<'a>(
         c.metricsaddress.push(address);
     }
     Ok(())
+}
+
+/// Threads and the CPUs that they are kept on.
+struct Threads {
+    count: u8,
+    cpus: Vec<u16>,
+}
+
+/// A list of CPUs as the kernel writes it: numbers and ranges, each CPU once.
+fn cpu_list(text: &str) -> Option<Vec<u16>> {
+    const MAX_CPUS: usize = 64;
+    let mut cpus = Vec::new();
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let range = cpu(first)?..=cpu(last)?;
+        if range.is_empty() || range.len() > MAX_CPUS || range.clone().any(|it| cpus.contains(&it))
+        {
+            return None;
+        }
+        cpus.extend(range);
+    }
+    Some(cpus)
+}
+
+/// The number of a CPU, of which Linux knows 8192 at most.
+fn cpu(text: &str) -> Option<u16> {
+    const MAX_CPU: u16 = 8191;
+    let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    is_number.then(|| text.parse().ok()).flatten().filter(|&number| number <= MAX_CPU)
 }
 
 /// What the kernel accepts as the name of a network interface.

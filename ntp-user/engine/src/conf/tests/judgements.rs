@@ -267,6 +267,27 @@ serverthreads 2";
 }
 
 #[test]
+fn refuses_lists_that_do_not_give_each_thread_a_cpu() {
+    let lists = ["0", "0-2", "1,1", "0-1,1", "1-0", "0-", "-1", "+0,1", "0,8192", "x"];
+    for list in lists {
+        let said = refuse(&format!("serverthreads 2 cpus {list}"));
+        let expected = "`cpus` must be a list of as many different CPUs as threads";
+        assert!(said.contains(expected) && said.contains("1:22"), "{said}");
+    }
+    assert_snapshot!(refuse("serverthreads 1 cpus 0,1"), @r#"
+        test.conf:1:22: error: `cpus` must be a list of as many different CPUs as threads, such as 0-3,8, not `0,1`
+         1 | serverthreads 1 cpus 0,1
+           |                      ^^^
+    "#);
+    assert_snapshot!(refuse("serverthreads 2 cpu 0,1"), @r#"
+        test.conf:1:17: error: unknown option `cpu` of `serverthreads`; did you mean `cpus`?
+         1 | serverthreads 2 cpu 0,1
+           |                 ^^^
+           = accepted: cpus
+    "#);
+}
+
+#[test]
 fn refuses_to_limit_clients_without_a_record_of_them() {
     assert_snapshot!(refuse("ratelimit\nnoclientlog"), @r#"
         test.conf:2:1: error: `ratelimit` and `noclientlog` exclude each other; the other one is at test.conf:1:1

@@ -218,6 +218,9 @@ fn every_further_plain_directive_sets_its_own_field() {
         }),
         ("serverthreads 0", |c| c.serverthreads = Some(0)),
         ("serverthreads 64", |c| c.serverthreads = Some(64)),
+        ("serverthreads 4 cpus 2-4,0", |c| {
+            (c.serverthreads, c.servercpus) = (Some(4), vec![2, 3, 4, 0]);
+        }),
         ("user ntp", |c| c.user = Some("ntp".into())),
     ]);
 }
