@@ -4,10 +4,14 @@ use std::io;
 
 use aya::maps::{Map, MapData, PerCpuArray};
 use aya::programs::Xdp;
+use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use ntp_common::counters::{COUNTER_COUNT, Counters, accumulate};
-use ntp_common::maps::{ACL_MAP, CLIENTS_MAP, COUNTERS_MAP, PORT_VARIABLE, PROGRAM, SERVING_MAP};
+use ntp_common::maps::{
+    ACL_MAP, ACL_TABLE_SIZE, ACL_TABLES, CLIENT_SET_SIZE, CLIENTS_MAP, COUNTERS_MAP, COUNTERS_SIZE,
+    PORT_VARIABLE, PROGRAM, SERVING_MAP, SERVING_SIZE,
+};
 
 use super::acl_map::AclMap;
 use super::capabilities::missing_for_xdp;
@@ -156,6 +160,15 @@ impl Program {
             accumulate(&mut total, counters);
         }
         Ok(total)
+    }
+
+    /// Memory of all maps, octets.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        let cpus = nr_cpus().unwrap_or(1);
+        let clients = self.client_sets.max(1) as usize * CLIENT_SET_SIZE;
+        let tables = ACL_TABLES as usize * ACL_TABLE_SIZE;
+        SERVING_SIZE + tables + clients + cpus * COUNTERS_SIZE
     }
 
     fn array(&self, name: &'static str) -> Result<&MapData, LoadError> {

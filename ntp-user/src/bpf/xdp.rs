@@ -7,12 +7,13 @@ use ntp_common::counters::Counters;
 use ntp_engine::conf::Xdp as Wanted;
 
 use super::acl_map::AclMap;
-use super::attachment::{AttachError, Attachment};
+use super::attachment::{AttachError, AttachMode, Attachment};
 use super::clients_map::MappedClients;
 use super::program::{Built, LoadError, Program};
 use super::serving_map::MappedPage;
 use crate::access::{AccessRules, TooManyRules};
 use crate::metrics::Interface;
+use crate::net::nic::Nic;
 
 /// XDP is not on.
 #[derive(Debug, thiserror::Error)]
@@ -198,6 +199,7 @@ impl Xdp {
 
     /// Says on which interfaces requests are answered in the kernel, and how.
     pub fn log_paths(&self) {
+        tracing::info!(octets = self.program.octets(), "Memory of XDP");
         self.attachments.iter().for_each(log_path);
     }
 
@@ -243,4 +245,5 @@ fn log_path(attachment: &Attachment) {
         holdover_s = attachment.holdover_s(),
         "Answering in XDP"
     );
+    Nic::read(attachment.interface()).log(attachment.mode() == AttachMode::Native);
 }

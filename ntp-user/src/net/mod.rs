@@ -10,6 +10,7 @@ pub mod batch;
 pub mod control;
 pub mod interfaces;
 pub mod interleaved;
+pub mod nic;
 pub mod server;
 pub mod server_socket;
 pub mod socket;
