@@ -183,7 +183,7 @@ impl Text {
         let limit = |config: &Config| config.clientloglimit_bytes;
         self.value("clientloglimit", limit(config), limit(default));
         self.located(&config.xdp, xdp);
-        self.optional("serverthreads", config.serverthreads);
+        self.optional("serverthreads", config.serverthreads.map(|count| threads(count, config)));
         for address in &config.metricsaddress {
             self.optional("metricsaddress", Some(address));
         }
@@ -250,6 +250,11 @@ impl Display for Number {
 /// The name of a value.
 fn word<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
     names.iter().find(|(_, named)| named == value).map_or("", |(name, _)| name)
+}
+
+fn threads(count: u8, config: &Config) -> String {
+    let cpus: Vec<String> = config.servercpus.iter().map(u16::to_string).collect();
+    if cpus.is_empty() { count.to_string() } else { format!("{count} cpus {}", cpus.join(",")) }
 }
 
 fn path_or_root(path: Option<&std::path::PathBuf>) -> String {

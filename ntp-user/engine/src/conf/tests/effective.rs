@@ -62,7 +62,7 @@ ratelimitprefix 24 56
 clientloglimit 1000000
 xdp eth0 mode native holdover 30
 xdp eth1
-serverthreads 2
+serverthreads 2 cpus 3,0
 metricsaddress 127.0.0.1:9123
 metricsaddress [::1]:9123
 bindcmdaddress /run/x.sock
