@@ -4,26 +4,36 @@
 //! Whoever has no record is answered: a flood of invented addresses shuts nobody out. Who makes room is
 //! chosen so that it does not free those who ask too often either: see [`place`].
 
-use crate::ratelimit::{ClientRules, Verdict};
-use crate::time::MonoNs;
+use crate::ratelimit::{ClientRules, Sign, Verdict, ahead};
+use crate::time::{MonoNs, NANOS_PER_SECOND};
 
 /// Records of a set.
 pub const WAYS: usize = 4;
 
-/// Words of 64 bits of a record.
-pub const RECORD_WORDS: usize = 4;
+/// Words of 64 bits of a cache line.
+pub const LINE_WORDS: usize = 8;
 
-/// A set: two cache lines, side by side.
-#[repr(C, align(128))]
-pub struct ClientSet {
-    /// Its records, as [`Record::to_words`] says.
-    pub ways: [[u64; RECORD_WORDS]; WAYS],
+/// A cache line of the table. A set has two: the first holds all that a request needs to be found and limited,
+/// the second the counts, which are brought up to date now and then, see [`MOST_RECENT`]. The table begins with the
+/// first lines of all sets, so that they lie close together.
+#[repr(C, align(64))]
+pub struct ClientLine {
+    /// Of a first line, the keys of its clients and then their states, see [`State`]; of a second line, the
+    /// counts of one client after the other, see [`Counts`].
+    pub words: [u64; LINE_WORDS],
 }
 
-/// Octets of a set.
-pub const SET_SIZE: usize = size_of::<ClientSet>();
+/// Lines of a set.
+pub const SET_LINES: u32 = 2;
 
-const _: () = assert!(SET_SIZE == 128);
+/// Octets of a set.
+pub const SET_SIZE: usize = SET_LINES as usize * size_of::<ClientLine>();
+
+const _: () = assert!(SET_SIZE == 128 && LINE_WORDS == 2 * WAYS);
+
+/// An octet of the first line of a set that is always zero, and that therefore anybody may write at any time
+/// to have the line brought near: the highest one of a [`State`].
+pub const TOUCHED: usize = WAYS * 8 + 7;
 
 /// Once in how many times a new client takes the place of one whose record still matters.
 ///
@@ -32,9 +42,9 @@ const _: () = assert!(SET_SIZE == 128);
 /// test `floods_do_not_free_those_who_ask_too_often`.
 pub const RELUCTANCE: u64 = 16;
 
-/// How long a record of a client that came back is kept from those that came once, units of 2^20 ns: half
-/// an hour, twice the longest usual poll interval.
-const FRESH: u32 = 1800 * 954;
+/// How long a record of a client that came back is kept from those that came once, after its next request was
+/// due, nanoseconds: half an hour, twice the longest usual poll interval.
+const FRESH_NS: u64 = 1800 * NANOS_PER_SECOND;
 
 /// Who a client is: an address, or the prefix that it shares with others. Never 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,13 +96,61 @@ impl ClientKey {
     }
 }
 
+/// What decides about a client's next request, and about whether its record makes room for another's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// When its next request is due, `CLOCK_MONOTONIC`, nanoseconds modulo 2^56 (2.3 years), to 256.
+    pub due_ns: u64,
+    /// Requests that its counts do not have yet, up to 127.
+    pub recent: u8,
+    /// Whether it has asked more than once.
+    pub came_back: bool,
+}
+
+/// Bits of [`State::due_ns`] as it is stored, in units of 256 ns.
+const DUE_MASK: u64 = u64::MAX >> 16;
+
+/// The bit of [`State::came_back`].
+const CAME_BACK: u32 = 55;
+
+impl State {
+    /// As it is stored: the time in units of 256 ns, the requests, and eight bits that are zero.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        let due = self.due_ns.wrapping_add(128) >> 8 & DUE_MASK;
+        due | (self.recent as u64 & 0x7f) << 48 | (self.came_back as u64) << CAME_BACK
+    }
+
+    /// Reads a state.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of a packed word")]
+    pub const fn from_word(word: u64) -> Self {
+        Self {
+            due_ns: (word & DUE_MASK) << 8,
+            recent: (word >> 48) as u8 & 0x7f,
+            came_back: word >> CAME_BACK & 1 != 0,
+        }
+    }
+
+    /// What is lost when the record makes room at `now`: 0 for nothing, more for more; below 2^63.
+    ///
+    /// A client that is back at the start of its burst has nothing to lose but its counts. Of the others,
+    /// those who came once go before those who came back, and among these those go first who owe least.
+    #[inline(always)]
+    #[must_use]
+    const fn worth(self, now: MonoNs, sign: Sign) -> u64 {
+        let owed = ahead(self.due_ns, now, sign);
+        let is_fresh = sign.of_negated(ahead(self.due_ns.wrapping_add(FRESH_NS), now, sign));
+        // A due time lies less than 2^51 ns ahead.
+        owed | (self.came_back as u64 & is_fresh) << 62
+    }
+}
+
 /// What is known of a client since it got its record. Counts wrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// [`ClientKey`]; 0: nobody's.
-    pub key: u64,
-    /// When its next request is due, `CLOCK_MONOTONIC`, nanoseconds.
-    pub due_ns: u64,
+pub struct Counts {
     /// Requests.
     pub hits: u32,
     /// Requests over the limit that were not answered.
@@ -102,6 +160,23 @@ pub struct Record {
     /// Mean interval of its requests, units of 2^16 ns (66 us); 0: not known.
     pub interval: u32,
 }
+
+/// A client, what decides about its next request, and its counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// [`ClientKey`]; 0: nobody's.
+    pub key: u64,
+    /// What decides.
+    pub state: State,
+    /// The counts, without what is recent.
+    pub counts: Counts,
+}
+
+/// Most requests of a client that are counted together, when there is no time to count each: the line of memory that
+/// holds the counts may take longer to come than all the rest of an answer.
+pub const MOST_RECENT: u8 = 64;
+
+const _: () = assert!(MOST_RECENT <= 0x7f);
 
 /// Longest mean interval, units of 2^20 ns: 19 hours.
 const LONGEST: u32 = 1 << 26;
@@ -117,86 +192,75 @@ pub const fn seen_at(now: MonoNs) -> u32 {
     (now.0 >> 20) as u32
 }
 
-impl Record {
-    /// The record of a client that was not heard of before.
+impl Counts {
+    /// Those of a client that was not heard of before.
     #[inline(always)]
     #[must_use]
-    pub const fn new(key: ClientKey, now: MonoNs) -> Self {
-        Self { key: key.0, due_ns: now.0, hits: 0, drops: 0, seen: seen_at(now), interval: 0 }
+    pub const fn new(now: MonoNs) -> Self {
+        Self { hits: 0, drops: 0, seen: seen_at(now), interval: 0 }
     }
 
-    /// Charges the client for a request and counts it.
+    /// Counts `requests` of which the last came at `now`; at least one.
     #[inline(always)]
-    pub const fn charge(&mut self, rules: &ClientRules, hash: u64, now: MonoNs) -> Verdict {
-        let chance = rules.chance(hash, self.hits as u64);
-        let (verdict, due_ns) = rules.charge(self.due_ns, now, chance);
-        self.due_ns = due_ns;
-        self.count(now);
-        if matches!(verdict, Verdict::Drop | Verdict::Kiss) {
-            self.drops = self.drops.wrapping_add(1);
-        }
-        verdict
-    }
-
-    /// Counts a request.
-    #[inline(always)]
-    pub const fn count(&mut self, now: MonoNs) {
+    pub const fn add(&mut self, requests: u8, now: MonoNs) {
         let seen = seen_at(now);
         // Paths and CPUs do not see requests in the order of their arrival: a negative interval is none.
         let passed = seen.wrapping_sub(self.seen).cast_signed();
         let passed = if passed < 0 { 0 } else { passed.cast_unsigned() };
         let passed = if passed > LONGEST { LONGEST } else { passed };
-        let sample = (passed << INTERVAL_SHIFT).cast_signed();
+        let number = if requests == 0 { 1 } else { requests as u32 };
+        let sample = ((passed << INTERVAL_SHIFT) / number).cast_signed();
         if self.hits > 1 {
             let mean = self.interval.cast_signed();
-            self.interval = mean.wrapping_add(sample.wrapping_sub(mean) >> 3).cast_unsigned();
+            let change = sample.wrapping_sub(mean) >> weight_log2(number);
+            self.interval = mean.wrapping_add(change).cast_unsigned();
         } else if self.hits == 1 {
             self.interval = sample.cast_unsigned();
         }
         self.seen = seen;
-        self.hits = self.hits.wrapping_add(1);
+        self.hits = self.hits.wrapping_add(number);
     }
 
-    /// The record as it is stored.
+    /// As they are stored.
     #[inline(always)]
     #[must_use]
-    pub const fn to_words(&self) -> [u64; RECORD_WORDS] {
+    pub const fn to_words(self) -> [u64; 2] {
         [
-            self.key,
-            self.due_ns,
             self.hits as u64 | (self.drops as u64) << 32,
             self.seen as u64 | (self.interval as u64) << 32,
         ]
     }
 
-    /// Reads a record.
+    /// Reads counts.
     #[inline(always)]
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of packed words")]
-    pub const fn from_words(words: &[u64; RECORD_WORDS]) -> Self {
+    pub const fn from_words(words: [u64; 2]) -> Self {
         Self {
-            key: words[0],
-            due_ns: words[1],
-            hits: words[2] as u32,
-            drops: (words[2] >> 32) as u32,
-            seen: words[3] as u32,
-            interval: (words[3] >> 32) as u32,
+            hits: words[0] as u32,
+            drops: (words[0] >> 32) as u32,
+            seen: words[1] as u32,
+            interval: (words[1] >> 32) as u32,
         }
     }
+}
 
-    /// What is lost when the record makes room at `now`: 0 for nothing, more for more.
-    ///
-    /// A client that is back at the start of its burst has nothing to lose but its counts. Of the others,
-    /// those who came once go before those who came back, and among these those go first who owe least.
-    #[inline(always)]
+/// What part of a mean is replaced by that of some more requests, as -log2: an eighth by each.
+#[inline(always)]
+const fn weight_log2(requests: u32) -> u32 {
+    match requests {
+        0..2 => 3,
+        2..4 => 2,
+        4..10 => 1,
+        _ => 0,
+    }
+}
+
+impl Record {
+    /// Requests, recent ones included.
     #[must_use]
-    const fn worth(&self, now: MonoNs) -> u64 {
-        let owed = self.due_ns.wrapping_sub(now.0);
-        let owed = if owed.cast_signed() <= 0 { 0 } else { owed };
-        let idle = seen_at(now).wrapping_sub(self.seen);
-        let came_back = self.hits > 1 && idle < FRESH;
-        // A due time lies less than 2^51 ns ahead.
-        owed | (came_back as u64) << 62
+    pub const fn hits(&self) -> u32 {
+        self.counts.hits.wrapping_add(self.state.recent as u32)
     }
 }
 
@@ -206,98 +270,182 @@ impl Record {
 /// that comes once, as every one of a flood does, takes at most one place of a set from those who came back.
 #[inline(always)]
 #[must_use]
-pub const fn place(records: &[Record; WAYS], now: MonoNs, chance: u64) -> Option<usize> {
-    let mut least = records[0].worth(now);
+#[expect(clippy::cast_possible_truncation, reason = "below four")]
+pub const fn place(states: [State; WAYS], now: MonoNs, chance: u64, sign: Sign) -> Option<usize> {
+    let mut least = states[0].worth(now, sign);
     let mut way = 0;
     let mut next = 1;
     while next < WAYS {
-        let worth = records[next].worth(now);
-        if worth < least {
-            least = worth;
-            way = next;
-        }
+        let worth = states[next].worth(now, sign);
+        // All ones if it is worth less.
+        let mask = sign.of(worth.wrapping_sub(least)).wrapping_neg();
+        least ^= (least ^ worth) & mask;
+        way ^= (way ^ next as u64) & mask;
         next += 1;
     }
-    if least != 0 && chance & (RELUCTANCE - 1) != 0 { None } else { Some(way) }
-}
-
-/// The records of a set as somebody reaches them: others may be doing the same.
-pub trait ClientRecords {
-    /// Reads a word of a record; `way` is below [`WAYS`], `word` below [`RECORD_WORDS`].
-    fn read(&self, way: usize, word: usize) -> u64;
-
-    /// Writes a word of a record.
-    fn write(&self, way: usize, word: usize, value: u64);
-
-    /// Reads a whole record. It may be one that somebody else is writing: then its parts are of different
-    /// requests, or of different clients, and a count or a due time is off once.
-    #[inline(always)]
-    fn record(&self, way: usize) -> Record {
-        Record::from_words(&[
-            self.read(way, 0),
-            self.read(way, 1),
-            self.read(way, 2),
-            self.read(way, 3),
-        ])
+    if least != 0 && chance & (RELUCTANCE - 1) != 0 {
+        None
+    } else {
+        Some(way as usize & (WAYS - 1))
     }
 }
 
-/// Charges a client for a request: the one function that both paths decide with. `set` is the one that
-/// `hash` leads to.
+/// A line of the table as somebody reaches it: others may be doing the same. Whoever reads while another writes
+/// gets parts of different requests, or of different clients, and a count or a due time is off once.
+pub trait Line {
+    /// Reads a word; `word` is below [`LINE_WORDS`].
+    fn read(&self, word: usize) -> u64;
+
+    /// Writes a word.
+    fn write(&self, word: usize, value: u64);
+}
+
+/// The keys in the first line of a set.
 #[inline(always)]
-pub fn charge(
-    set: &impl ClientRecords,
+pub fn keys(line: &impl Line) -> [u64; WAYS] {
+    [line.read(0), line.read(1), line.read(2), line.read(3)]
+}
+
+/// The record in a way of a set, which is below [`WAYS`].
+#[inline(always)]
+pub fn record(first: &impl Line, second: &impl Line, way: usize) -> Record {
+    Record { key: first.read(way), state: read_state(first, way), counts: read_counts(second, way) }
+}
+
+#[inline(always)]
+fn read_state(first: &impl Line, way: usize) -> State {
+    State::from_word(first.read(WAYS + way))
+}
+
+#[inline(always)]
+fn read_counts(second: &impl Line, way: usize) -> Counts {
+    Counts::from_words([second.read(2 * way), second.read(2 * way + 1)])
+}
+
+/// Writes the counts of a client; `way` is below [`WAYS`].
+#[inline(always)]
+pub fn write_counts(second: &impl Line, way: usize, counts: Counts) {
+    let [hits, seen] = counts.to_words();
+    second.write(2 * way, hits);
+    second.write(2 * way + 1, seen);
+}
+
+/// Writes what decides about a client; `way` is below [`WAYS`].
+#[inline(always)]
+pub fn write_state(first: &impl Line, way: usize, state: State) {
+    first.write(WAYS + way, state.to_word());
+}
+
+/// Charges a client for a request in a hurry: reads and writes the first line of its set alone. `false`: nothing
+/// was done, and [`charge`] must be.
+#[inline(always)]
+pub fn charge_in_haste(
+    first: &impl Line,
     rules: &ClientRules,
     key: ClientKey,
-    hash: u64,
+    now: MonoNs,
+) -> bool {
+    let Some(way) = rules.find(&keys(first), key) else { return false };
+    let state = read_state(first, way);
+    let recent = state.recent.wrapping_add(1);
+    let Some(due_ns) = rules.admit(state.due_ns, now) else { return false };
+    if recent >= MOST_RECENT {
+        return false;
+    }
+    write_state(first, way, State { due_ns, recent, came_back: true });
+    true
+}
+
+/// Charges a client for a request: the one function that both paths decide with. The lines are those of the set
+/// that the client's hash leads to.
+#[inline(always)]
+pub fn charge(
+    first: &impl Line,
+    second: &impl Line,
+    rules: &ClientRules,
+    (key, hash): (ClientKey, u64),
     now: MonoNs,
 ) -> Verdict {
-    let keys = [set.read(0, 0), set.read(1, 0), set.read(2, 0), set.read(3, 0)];
-    let recorded = match rules.find(&keys, key) {
-        Some(way) => Some((way, set.record(way))),
-        None => newcomer(set, rules, hash, now).map(|way| (way, Record::new(key, now))),
+    let Some(way) = rules.find(&keys(first), key) else {
+        newcomer(first, second, rules, (key, hash), now);
+        return Verdict::Answer;
     };
-    let Some((way, mut record)) = recorded else { return Verdict::Answer };
-    let verdict = record.charge(rules, hash, now);
-    let [_, due, counts, seen] = record.to_words();
-    set.write(way, 1, due);
-    set.write(way, 2, counts);
-    set.write(way, 3, seen);
-    set.write(way, 0, key.to_bits());
+    let state = read_state(first, way);
+    let mut counts = read_counts(second, way);
+    counts.add(state.recent.wrapping_add(1), now);
+    let (verdict, due_ns) = match rules.admit(state.due_ns, now) {
+        Some(due_ns) => (Verdict::Answer, due_ns),
+        None => rules.refuse(state.due_ns, now, rules.chance(hash, counts.hits.into())),
+    };
+    if matches!(verdict, Verdict::Drop | Verdict::Kiss) {
+        counts.drops = counts.drops.wrapping_add(1);
+    }
+    write_state(first, way, State { due_ns, recent: 0, came_back: true });
+    write_counts(second, way, counts);
     verdict
 }
 
-/// The way in which a client without a record gets one.
+/// Gives a client without a record one, if there is room.
 #[inline(always)]
 fn newcomer(
-    set: &impl ClientRecords,
+    first: &impl Line,
+    second: &impl Line,
     rules: &ClientRules,
-    hash: u64,
+    (key, hash): (ClientKey, u64),
     now: MonoNs,
-) -> Option<usize> {
-    let records = [set.record(0), set.record(1), set.record(2), set.record(3)];
-    place(&records, now, rules.chance(hash, now.0))
+) {
+    let at = |way| read_state(first, way);
+    let chance = rules.chance(hash, now.0);
+    let states = [at(0), at(1), at(2), at(3)];
+    let Some(way) = place(states, now, chance, rules.sign()) else { return };
+    let mut counts = Counts::new(now);
+    counts.add(1, now);
+    let due_ns = now.0.wrapping_add(rules.interval_ns);
+    write_state(first, way, State { due_ns, recent: 0, came_back: false });
+    write_counts(second, way, counts);
+    first.write(way, key.to_bits());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ratelimit::Limit;
-    use crate::time::NANOS_PER_SECOND;
     use core::cell::Cell;
+    use proptest::prelude::*;
 
     const LIMIT: Limit = Limit { interval_log2: 3, burst: 8, leak_log2: 2, kod_log2: 0 };
 
     #[derive(Default)]
-    struct Cells([[Cell<u64>; RECORD_WORDS]; WAYS]);
+    struct Cells([Cell<u64>; LINE_WORDS]);
 
-    impl ClientRecords for Cells {
-        fn read(&self, way: usize, word: usize) -> u64 {
-            self.0[way][word].get()
+    impl Line for &Cells {
+        fn read(&self, word: usize) -> u64 {
+            self.0[word].get()
         }
 
-        fn write(&self, way: usize, word: usize, value: u64) {
-            self.0[way][word].set(value);
+        fn write(&self, word: usize, value: u64) {
+            self.0[word].set(value);
+        }
+    }
+
+    #[derive(Default)]
+    struct Set(Cells, Cells);
+
+    impl Set {
+        fn record(&self, way: usize) -> Record {
+            record(&&self.0, &&self.1, way)
+        }
+
+        fn charge(&self, rules: &ClientRules, key: ClientKey, now: MonoNs) -> Verdict {
+            charge(&&self.0, &&self.1, rules, (key, rules.hash(key)), now)
+        }
+
+        fn charge_in_haste(&self, rules: &ClientRules, key: ClientKey, now: MonoNs) -> Verdict {
+            if charge_in_haste(&&self.0, rules, key, now) {
+                Verdict::Answer
+            } else {
+                self.charge(rules, key, now)
+            }
         }
     }
 
@@ -309,13 +457,14 @@ mod tests {
         ClientKey::of_v4(number, u32::MAX)
     }
 
-    fn ask(set: &Cells, rules: &ClientRules, number: u32, at_ms: u64) -> Verdict {
+    fn ask(set: &Set, rules: &ClientRules, number: u32, at_ms: u64) -> Verdict {
         let key = client(number);
-        charge(set, rules, key, rules.hash(key), MonoNs(NANOS_PER_SECOND + at_ms * 1_000_000))
+        let now = MonoNs(NANOS_PER_SECOND + at_ms * 1_000_000);
+        set.charge(rules, key, now)
     }
 
-    fn has(set: &Cells, number: u32) -> bool {
-        (0..WAYS).any(|way| set.read(way, 0) == client(number).to_bits())
+    fn has(set: &Set, number: u32) -> bool {
+        (0..WAYS).any(|way| set.record(way).key == client(number).to_bits())
     }
 
     #[test]
@@ -337,10 +486,10 @@ mod tests {
 
     #[test]
     fn hits_drops_interval_and_last_hit_are_recorded() {
-        let (set, rules) = (Cells::default(), rules());
+        let (set, rules) = (Set::default(), rules());
         let verdicts: std::vec::Vec<_> =
             (0..20).map(|index| ask(&set, &rules, 1, index * 500)).collect();
-        let record = set.record(0);
+        let record = set.record(0).counts;
         let dropped = verdicts.iter().filter(|&&verdict| verdict == Verdict::Drop).count();
         assert!(verdicts[..8].iter().all(|&verdict| verdict == Verdict::Answer));
         assert!(dropped >= 5 && verdicts.contains(&Verdict::Leak), "{verdicts:?}");
@@ -352,14 +501,14 @@ mod tests {
 
     #[test]
     fn mean_interval_follows_a_change_and_ends_at_19_hours() {
-        let mut record = Record::new(client(1), MonoNs(0));
+        let mut counts = Counts::new(MonoNs(0));
         let mut now = MonoNs(0);
         let mut ask = |times: u32, every_s: u64| {
             for _ in 0..times {
                 now = now.after(every_s * NANOS_PER_SECOND);
-                record.count(now);
+                counts.add(1, now);
             }
-            u64::from(record.interval) << 16
+            u64::from(counts.interval) << 16
         };
         let near =
             |got: u64, expected_s: u64| got.abs_diff(expected_s * NANOS_PER_SECOND) < 20_000_000;
@@ -372,16 +521,16 @@ mod tests {
 
     #[test]
     fn requests_out_of_order_do_not_make_an_interval_negative() {
-        let mut record = Record::new(client(1), MonoNs(0));
+        let mut counts = Counts::new(MonoNs(0));
         for at in [5, 9, 8, 10, 3] {
-            record.count(MonoNs(at * NANOS_PER_SECOND));
-            assert!(record.interval.cast_signed() >= 0);
+            counts.add(1, MonoNs(at * NANOS_PER_SECOND));
+            assert!(counts.interval.cast_signed() >= 0);
         }
     }
 
     #[test]
     fn newcomer_takes_the_place_of_who_has_nothing_to_lose() {
-        let (set, rules) = (Cells::default(), rules());
+        let (set, rules) = (Set::default(), rules());
         for (number, at_ms) in [(1, 0), (2, 0), (2, 0), (3, 0), (4, 100), (4, 200)] {
             assert_eq!(ask(&set, &rules, number, at_ms), Verdict::Answer);
         }
@@ -393,8 +542,8 @@ mod tests {
     }
 
     #[test]
-    fn client_that_came_back_is_kept_for_half_an_hour() {
-        let (set, rules) = (Cells::default(), rules());
+    fn client_that_came_back_is_kept_for_half_an_hour_after_it_was_due() {
+        let (set, rules) = (Set::default(), rules());
         for number in [1, 1, 2, 2, 3, 3, 4, 4] {
             ask(&set, &rules, number, 0);
         }
@@ -403,8 +552,48 @@ mod tests {
         }
         assert_eq!((1..=4).filter(|&number| has(&set, number)).count(), 3, "one made room");
         for number in 0..4 {
-            ask(&set, &rules, 2000 + number, 1_810_000);
+            ask(&set, &rules, 2000 + number, 1_830_000);
         }
         assert_eq!((1..=4).filter(|&number| has(&set, number)).count(), 0);
+    }
+
+    #[test]
+    fn what_a_busy_cpu_counts_together_is_what_a_calm_one_counts() {
+        let (busy, calm, rules) = (Set::default(), Set::default(), rules());
+        let (key, second) = (client(1), NANOS_PER_SECOND);
+        for number in 1..400u32 {
+            let now = MonoNs(100 * second + u64::from(number) * 9 * second);
+            assert_eq!(calm.charge(&rules, key, now), Verdict::Answer);
+            assert_eq!(busy.charge_in_haste(&rules, key, now), Verdict::Answer);
+            let (busy, calm) = (busy.record(0), calm.record(0));
+            assert_eq!((busy.hits(), calm.hits()), (number, number));
+            assert_eq!(busy.state.due_ns, calm.state.due_ns);
+            assert!(busy.state.recent < MOST_RECENT && calm.state.recent == 0);
+            if number > 140 {
+                assert!(busy.counts.interval.abs_diff(calm.counts.interval) < 40);
+            }
+        }
+    }
+
+    #[test]
+    fn client_over_the_limit_is_counted_at_once() {
+        let (set, rules, key) = (Set::default(), rules(), client(1));
+        for _ in 0..100 {
+            set.charge_in_haste(&rules, key, MonoNs(NANOS_PER_SECOND));
+        }
+        let Record { state, counts, .. } = set.record(0);
+        assert_eq!((counts.hits, state.recent), (100, 0));
+        assert!((50..92).contains(&counts.drops), "{}", counts.drops);
+    }
+
+    proptest! {
+        #[test]
+        fn octet_that_is_touched_is_always_zero(due_ns: u64, recent in 0..128u8, came_back: bool) {
+            let word = State { due_ns, recent, came_back }.to_word();
+            prop_assert_eq!(word.to_le_bytes()[TOUCHED % 8], 0);
+            let read = State::from_word(word);
+            prop_assert_eq!((read.recent, read.came_back), (recent, came_back));
+            prop_assert!(((read.due_ns.wrapping_sub(due_ns) << 8).cast_signed() >> 8).abs() <= 128);
+        }
     }
 }

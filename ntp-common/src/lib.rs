@@ -21,6 +21,7 @@ pub mod ratelimit;
 pub mod respond;
 pub mod snapshot;
 pub mod time;
+pub mod waiting;
 pub mod wire;
 
 #[cfg(test)]

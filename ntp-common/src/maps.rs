@@ -3,7 +3,6 @@
 use core::mem::{offset_of, size_of};
 
 use crate::acl::AclTable;
-use crate::clients::SET_SIZE;
 use crate::counters::Counters;
 use crate::local::LocalAddresses;
 use crate::ratelimit::ClientRules;
@@ -11,7 +10,7 @@ use crate::snapshot::SNAPSHOT_WORDS;
 
 /// Version of everything in this module. It is part of the path of pinned objects and the first word of
 /// [`ServingPage`], so that a daemon and a program of different builds never share a map.
-pub const ABI: u64 = 0x6e74_7078_0000_0004;
+pub const ABI: u64 = 0x6e74_7078_0000_0005;
 
 /// Array of one [`ServingPage`], memory-mapped by the daemon.
 pub const SERVING_MAP: &str = "SERVING";
@@ -19,12 +18,12 @@ pub const SERVING_MAP: &str = "SERVING";
 /// Array of two [`AclTable`]s, memory-mapped by the daemon: one in force, one being filled.
 pub const ACL_MAP: &str = "ACL";
 
-/// Array of [`crate::clients::ClientSet`]s, memory-mapped by the daemon, which says how many there are when
-/// it loads the program; one when there is no table.
+/// Array of [`crate::clients::ClientLine`]s, memory-mapped by the daemon: the first lines of all sets, then the
+/// second ones. The daemon says how many there are when it loads the program; one when there is no table.
 pub const CLIENTS_MAP: &str = "CLIENTS";
 
-/// Size of a value of [`CLIENTS_MAP`].
-pub const CLIENT_SET_SIZE: usize = SET_SIZE;
+/// Entries of [`CLIENTS_MAP`] that a set takes.
+pub const CLIENT_SET_LINES: u32 = crate::clients::SET_LINES;
 
 /// Per-CPU array of one set of [`Counters`].
 pub const COUNTERS_MAP: &str = "COUNTERS";

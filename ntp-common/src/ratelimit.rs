@@ -65,6 +65,40 @@ const _: () = assert!(size_of::<ClientRules>() == 8 * RULES_WORDS);
 /// Nobody is told.
 pub const NO_KISS: u16 = u16::MAX;
 
+/// Bits of a due time, which wraps.
+const DUE_BITS: u32 = 56;
+
+/// Where the sign of a word is: 63, from memory, so that the compiler can't make a branch of what shifts by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sign(u32);
+
+impl Sign {
+    /// 1 if a word is negative, else 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(self, word: u64) -> u64 {
+        word >> (self.0 & 63)
+    }
+
+    /// 1 if a word that is not negative is not zero either, else 0.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of_negated(self, word: u64) -> u64 {
+        self.of(word.wrapping_neg())
+    }
+}
+
+/// How far ahead of `now` a due time is, nanoseconds; the upper half of the range is the past.
+#[inline(always)]
+#[must_use]
+pub const fn ahead(due_ns: u64, now: MonoNs, sign: Sign) -> u64 {
+    let unused = 64 - DUE_BITS;
+    let ahead = (due_ns.wrapping_sub(now.0) << unused).cast_signed() >> unused;
+    // All ones if it lies ahead.
+    let mask = sign.of(ahead.cast_unsigned()).wrapping_sub(1);
+    ahead.cast_unsigned() & mask
+}
+
 /// A limit as a configuration gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -132,21 +166,28 @@ impl ClientRules {
         self
     }
 
-    /// What a request at `now` is worth from a client whose next one is due at `due_ns`, and when the one
-    /// after it is. `chance` decides what leaks.
+    /// When the request after one at `now` is due from a client whose next one is due at `due_ns`; `None`:
+    /// the one at `now` is over the limit.
+    #[inline(always)]
+    #[must_use]
+    pub const fn admit(&self, due_ns: u64, now: MonoNs) -> Option<u64> {
+        let ahead = ahead(due_ns, now, self.sign());
+        if ahead > self.tolerance_ns {
+            return None;
+        }
+        Some(now.0.wrapping_add(ahead + self.interval_ns))
+    }
+
+    /// What becomes of a request over the limit, and when the client's next one is due. `chance` decides
+    /// what leaks.
     ///
     /// A due time that lies further ahead than any burst takes it is one from before the limit was changed.
     #[inline(always)]
     #[must_use]
-    pub const fn charge(&self, due_ns: u64, now: MonoNs, chance: u64) -> (Verdict, u64) {
-        let ahead = due_ns.wrapping_sub(now.0);
-        // The upper half of the range is the past.
-        let ahead = if ahead.cast_signed() < 0 { 0 } else { ahead };
-        if ahead <= self.tolerance_ns {
-            return (Verdict::Answer, now.0.wrapping_add(ahead + self.interval_ns));
-        }
+    pub const fn refuse(&self, due_ns: u64, now: MonoNs, chance: u64) -> (Verdict, u64) {
         let most = self.tolerance_ns + self.interval_ns;
-        let due_ns = if ahead > most { now.0.wrapping_add(most) } else { due_ns };
+        let due_ns =
+            if ahead(due_ns, now, self.sign()) > most { now.0.wrapping_add(most) } else { due_ns };
         let verdict = if chance & self.leak_mask as u64 == 0 {
             Verdict::Leak
         } else if self.kiss_mask != NO_KISS && (chance >> 16) & self.kiss_mask as u64 == 0 {
@@ -199,7 +240,14 @@ impl ClientRules {
     #[inline(always)]
     const fn differ(&self, one: u64, other: u64) -> u64 {
         let difference = one ^ other;
-        (difference | difference.wrapping_neg()) >> (self.sign_bit & 63)
+        self.sign().of(difference | difference.wrapping_neg())
+    }
+
+    /// Where the sign of a word is.
+    #[inline(always)]
+    #[must_use]
+    pub const fn sign(&self) -> Sign {
+        Sign(self.sign_bit)
     }
 
     /// The rules as they lie in memory.
@@ -254,9 +302,9 @@ mod tests {
         let (mut due, mut answered) = (0, 0);
         for index in 0..requests {
             let now = MonoNs(NANOS_PER_SECOND + index * every_ns);
-            let (verdict, next) = rules.charge(due, now, 1);
-            due = next;
-            answered += u64::from(verdict == Verdict::Answer);
+            let next = rules.admit(due, now);
+            due = next.unwrap_or(due);
+            answered += u64::from(next.is_some());
         }
         answered
     }
@@ -296,10 +344,7 @@ mod tests {
             let hash = rules.hash(ClientKey::of_v4(0xc000_0201, u32::MAX));
             let (mut leaked, mut told) = (0, 0);
             for count in 0..100_000 {
-                match rules
-                    .charge(u64::from(u32::MAX) << 16, MonoNs(1), rules.chance(hash, count))
-                    .0
-                {
+                match rules.refuse(1 << 48, MonoNs(1), rules.chance(hash, count)).0 {
                     Verdict::Leak => leaked += 1,
                     Verdict::Kiss => told += 1,
                     Verdict::Drop => {}
@@ -320,10 +365,12 @@ mod tests {
     fn a_due_time_of_a_stricter_limit_does_not_shut_a_client_out() {
         let rules = rules(LIMIT);
         let now = MonoNs(5 * NANOS_PER_SECOND);
-        let (verdict, due) = rules.charge(now.0 + 1_000_000 * NANOS_PER_SECOND, now, 1);
+        let due_ns = now.0 + 1_000_000 * NANOS_PER_SECOND;
+        assert_eq!(rules.admit(due_ns, now), None);
+        let (verdict, due_ns) = rules.refuse(due_ns, now, 1);
         assert_eq!(verdict, Verdict::Drop);
         let later = MonoNs(now.0 + rules.interval_ns);
-        assert_eq!(rules.charge(due, later, 1).0, Verdict::Answer);
+        assert!(rules.admit(due_ns, later).is_some());
     }
 
     #[test]
@@ -347,9 +394,8 @@ mod tests {
             let mut times = std::vec::Vec::new();
             for gap in gaps {
                 now += gap;
-                let (verdict, next) = rules.charge(due, MonoNs(now), 1);
-                due = next;
-                if verdict == Verdict::Answer {
+                if let Some(next) = rules.admit(due, MonoNs(now)) {
+                    due = next;
                     times.push(now);
                 }
             }

@@ -25,6 +25,9 @@ pub const NOMINAL_MULTIPLIER: u64 = 9_903_520_314_283_042_199;
 /// Words of 64 bits that a snapshot takes in the map.
 pub const SNAPSHOT_WORDS: usize = 9;
 
+/// The word that holds [`RefSnapshot::valid_until_ns`].
+pub const VALID_UNTIL_WORD: usize = 3;
+
 /// [`RefSnapshot::leap_at_ns`] of a snapshot in whose life there is no leap second.
 pub const NO_LEAP: u64 = u64::MAX;
 
@@ -207,7 +210,7 @@ impl RefSnapshot {
             base_ns: words[0],
             base_ntp: words[1],
             multiplier: words[2],
-            valid_until_ns: words[3],
+            valid_until_ns: words[VALID_UNTIL_WORD],
             head: words[4],
             root_dispersion: words[5] as u32,
             dispersion_rate: (words[5] >> 32) as u32,

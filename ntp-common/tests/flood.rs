@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use ntp_common::clients::{ClientKey, ClientRecords, RECORD_WORDS, WAYS, charge};
+use ntp_common::clients::{ClientKey, LINE_WORDS, Line, charge};
 use ntp_common::ratelimit::{ClientRules, Limit, Verdict};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND};
 
@@ -22,17 +22,20 @@ struct Table {
 }
 
 #[derive(Clone, Default)]
-struct Set([[Cell<u64>; RECORD_WORDS]; WAYS]);
+struct Cells([Cell<u64>; LINE_WORDS]);
 
-impl ClientRecords for Set {
-    fn read(&self, way: usize, word: usize) -> u64 {
-        self.0[way][word].get()
+impl Line for &Cells {
+    fn read(&self, word: usize) -> u64 {
+        self.0[word].get()
     }
 
-    fn write(&self, way: usize, word: usize, value: u64) {
-        self.0[way][word].set(value);
+    fn write(&self, word: usize, value: u64) {
+        self.0[word].set(value);
     }
 }
+
+#[derive(Clone, Default)]
+struct Set(Cells, Cells);
 
 impl Table {
     fn new() -> Self {
@@ -46,8 +49,8 @@ impl Table {
     fn ask(&self, address: u32, now: MonoNs) -> Verdict {
         let key = ClientKey::of_v4(address, u32::MAX);
         let hash = self.rules.hash(key);
-        let set = &self.sets[self.rules.set_of(hash) as usize];
-        charge(set, &self.rules, key, hash, now)
+        let Set(first, second) = &self.sets[self.rules.set_of(hash) as usize];
+        charge(&first, &second, &self.rules, (key, hash), now)
     }
 }
 

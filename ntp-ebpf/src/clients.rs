@@ -5,12 +5,13 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use ntp_common::clients::{ClientKey, ClientRecords, RECORD_WORDS, WAYS, charge};
+use ntp_common::clients::{ClientKey, Line, TOUCHED, charge, charge_in_haste};
 use ntp_common::maps::ServingPage;
 use ntp_common::ratelimit::{ClientRules, Verdict};
 use ntp_common::time::MonoNs;
+use ntp_common::waiting::{Charge, Turn, Waiting};
 
-use crate::maps::CLIENTS;
+use crate::maps::{CLIENTS, WAITING};
 
 /// A client as an IP header names it, in network order.
 #[derive(Clone, Copy)]
@@ -20,32 +21,37 @@ pub(crate) enum Client {
     V6(u64),
 }
 
-/// The records of a set, live.
-struct Records(*mut [[u64; RECORD_WORDS]; WAYS]);
+/// A line of the table, live.
+struct LiveLine(*mut u64);
 
-impl Records {
+impl LiveLine {
     #[inline(always)]
-    fn word(&self, way: usize, word: usize) -> *mut u64 {
-        // SAFETY: `way` and `word` are within the set, as the trait demands.
-        unsafe { self.0.cast::<u64>().add(way * RECORD_WORDS + word) }
+    fn at(index: u32) -> Option<Self> {
+        Some(Self(CLIENTS.get_ptr_mut(index)?.cast()))
+    }
+
+    #[inline(always)]
+    fn word(&self, word: usize) -> *mut u64 {
+        // SAFETY: `word` is within the line, as the trait demands.
+        unsafe { self.0.add(word) }
     }
 }
 
-impl ClientRecords for Records {
+impl Line for LiveLine {
     #[inline(always)]
-    fn read(&self, way: usize, word: usize) -> u64 {
+    fn read(&self, word: usize) -> u64 {
         // SAFETY: the pointer is into a live map entry, aligned.
-        unsafe { read_volatile(self.word(way, word)) }
+        unsafe { read_volatile(self.word(word)) }
     }
 
     #[inline(always)]
-    fn write(&self, way: usize, word: usize, value: u64) {
+    fn write(&self, word: usize, value: u64) {
         // SAFETY: as above.
-        unsafe { write_volatile(self.word(way, word), value) };
+        unsafe { write_volatile(self.word(word), value) };
     }
 }
 
-/// Charges a client for a request at `now`.
+/// Charges a client for a request at `now`, or, while the CPU is busy, for an earlier one.
 #[inline(always)]
 pub(crate) fn request(page: *const ServingPage, client: Client, now: MonoNs) -> Verdict {
     // SAFETY: the page is a live map entry; a mixture of old and new rules does no harm.
@@ -57,9 +63,73 @@ pub(crate) fn request(page: *const ServingPage, client: Client, now: MonoNs) -> 
         Client::V4(address) => ClientKey::of_v4(u32::from_be(address), rules.v4_mask),
         Client::V6(high) => ClientKey::of_v6(u64::from_be(high), rules.v6_mask),
     };
-    let hash = rules.hash(key);
-    let Some(set) = CLIENTS.get_ptr_mut(rules.set_of(hash)) else { return Verdict::Answer };
-    // SAFETY: the address of a field of a live map entry.
-    let records = Records(unsafe { &raw mut (*set).ways });
-    charge(&records, rules, key, hash, now)
+    let request = Charge { key: key.to_bits(), hash: rules.hash(key), now };
+    let Some(waiting) = WAITING.get_ptr_mut(0) else { return Verdict::Answer };
+    // SAFETY: the entry is this CPU's, and programs of one CPU do not interrupt each other.
+    let waiting = unsafe { &mut *waiting };
+    match waiting.next(request) {
+        Turn::Itself => {
+            charge_at_leisure(rules, &waiting.take());
+            charge_now(rules, waiting, &request)
+        }
+        Turn::Caught => charge_now(rules, waiting, &request),
+        Turn::Earlier(earlier) => {
+            touch(rules, request.hash);
+            if !charge_quickly(rules, &earlier) {
+                charge_now(rules, waiting, &earlier);
+            }
+            Verdict::Answer
+        }
+    }
+}
+
+/// Charges a client for one request, and remembers it if it is over the limit.
+#[inline(always)]
+fn charge_now(rules: &ClientRules, waiting: &mut Waiting, charged: &Charge) -> Verdict {
+    let verdict = match charge_at_leisure(rules, charged) {
+        DROP => Verdict::Drop,
+        KISS => Verdict::Kiss,
+        LEAK => Verdict::Leak,
+        _ => return Verdict::Answer,
+    };
+    waiting.catch(charged.hash);
+    verdict
+}
+
+/// Charges a client that has a record, is within the limit, and needs nothing else.
+#[inline(always)]
+fn charge_quickly(rules: &ClientRules, charged: &Charge) -> bool {
+    let Some(key) = charged.client() else { return true };
+    let Some(first) = LiveLine::at(rules.set_of(charged.hash)) else { return true };
+    charge_in_haste(&first, rules, key, charged.now)
+}
+
+/// What functions of the program say to each other, which give numbers alone.
+const ANSWER: u32 = 0;
+const LEAK: u32 = 1;
+const KISS: u32 = 2;
+const DROP: u32 = 3;
+
+/// Charges a client for one request, whatever it takes. Not a part of the one function, whose registers it would
+/// have spilled.
+#[inline(never)]
+fn charge_at_leisure(rules: &ClientRules, charged: &Charge) -> u32 {
+    let Some(key) = charged.client() else { return ANSWER };
+    let set = rules.set_of(charged.hash);
+    let Some(first) = LiveLine::at(set) else { return ANSWER };
+    let Some(second) = LiveLine::at(rules.sets + set) else { return ANSWER };
+    match charge(&first, &second, rules, (key, charged.hash), charged.now) {
+        Verdict::Answer => ANSWER,
+        Verdict::Leak => LEAK,
+        Verdict::Kiss => KISS,
+        Verdict::Drop => DROP,
+    }
+}
+
+/// Has the memory of a client's set brought near, without waiting for it.
+#[inline(always)]
+fn touch(rules: &ClientRules, hash: u64) {
+    let Some(LiveLine(line)) = LiveLine::at(rules.set_of(hash)) else { return };
+    // SAFETY: the octet lies within the line, and may be written at any time.
+    unsafe { write_volatile(line.cast::<u8>().add(TOUCHED), 0) };
 }

@@ -4,9 +4,10 @@ use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use ntp_common::acl::AclTable;
-use ntp_common::clients::ClientSet;
+use ntp_common::clients::ClientLine;
 use ntp_common::counters::Counters;
 use ntp_common::maps::{ACL_TABLES, ServingPage};
+use ntp_common::waiting::Waiting;
 
 /// `BPF_F_MMAPABLE` of the kernel's uapi: the daemon writes these maps without system calls.
 const MMAPABLE: u32 = 1 << 10;
@@ -19,9 +20,13 @@ pub(crate) static SERVING: Array<ServingPage> = Array::with_max_entries(1, MMAPA
 #[map]
 pub(crate) static ACL: Array<AclTable> = Array::with_max_entries(ACL_TABLES, MMAPABLE);
 
-/// What is known of clients. The daemon sets the number of sets before the program is loaded.
+/// What is known of clients. The daemon sets the number of lines before the program is loaded.
 #[map]
-pub(crate) static CLIENTS: Array<ClientSet> = Array::with_max_entries(1, MMAPABLE);
+pub(crate) static CLIENTS: Array<ClientLine> = Array::with_max_entries(1, MMAPABLE);
+
+/// Requests that were answered and wait to be charged.
+#[map]
+pub(crate) static WAITING: PerCpuArray<Waiting> = PerCpuArray::with_max_entries(1, 0);
 
 /// What became of every packet.
 #[map]

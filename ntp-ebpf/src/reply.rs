@@ -115,23 +115,29 @@ fn reply(
     }
 
     let now = clock::now();
+    // Who is not answered here is charged by the daemon.
+    if !snapshot::may_be_valid(page, now) {
+        return Err(Reason::NoSnapshot);
+    }
+    let verdict = clients::request(page, client, now);
+    if matches!(verdict, Verdict::Drop) {
+        return Err(Reason::RateLimited);
+    }
     let snapshot = snapshot::newest(page)?;
     if !snapshot.is_valid_at(now) {
         return Err(Reason::NoSnapshot);
     }
     let snapshot = snapshot.as_of(now);
-    let verdict = clients::request(page, client, now);
     let receive = snapshot.time_at(now);
     let mut answer = respond(payload, &snapshot, receive, receive + clock::TURNAROUND, 0);
     let mut counter = answered_index(family, version_of(payload[0]));
     match verdict {
-        Verdict::Answer => {}
+        Verdict::Answer | Verdict::Drop => {}
         Verdict::Leak => count(LEAKED),
         Verdict::Kiss => {
             make_kiss_rate(&mut answer);
             counter = KISSES;
         }
-        Verdict::Drop => return Err(Reason::RateLimited),
     }
     *payload = answer;
     udp.ports = udp.ports.rotate_left(16);

@@ -4,7 +4,21 @@ use core::ptr::read_volatile;
 
 use ntp_common::counters::Reason;
 use ntp_common::maps::{ServingPage, ring_slot};
-use ntp_common::snapshot::{RefSnapshot, SNAPSHOT_WORDS};
+use ntp_common::snapshot::{RefSnapshot, SNAPSHOT_WORDS, VALID_UNTIL_WORD};
+use ntp_common::time::MonoNs;
+
+/// Whether the newest snapshot holds at `now`, unless it is just being replaced: a cheap look that spares a
+/// request most of its way.
+#[inline(always)]
+pub(crate) fn may_be_valid(page: *const ServingPage, now: MonoNs) -> bool {
+    // SAFETY: `page` is the value of a live map entry; the daemon writes it word by word.
+    let publication = unsafe { read_volatile(&raw const (*page).newest) };
+    // SAFETY: the slot number is below the length of the ring, and the word's below that of a snapshot.
+    let address =
+        unsafe { &raw const (*page).ring[ring_slot(publication)].words[VALID_UNTIL_WORD] };
+    // SAFETY: as above.
+    now.0 < unsafe { read_volatile(address) }
+}
 
 /// Reads the newest snapshot.
 ///

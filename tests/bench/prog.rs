@@ -4,6 +4,8 @@
 //! Every program is run through the same one, which first puts a client's request into the frame; what that
 //! costs is measured with an empty program in the same round and taken off.
 
+#[path = "../testrun/again.rs"]
+mod again;
 #[path = "../testrun/frame.rs"]
 #[expect(dead_code, reason = "the tests make more kinds of frames")]
 mod frame;
@@ -17,16 +19,13 @@ mod subjects;
 mod world;
 
 use std::io::IsTerminal;
-use std::os::fd::BorrowedFd;
 
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::{Array, Map, ProgramArray};
-use aya::programs::{ProgramFd, Xdp};
-use aya::{Ebpf, EbpfLoader};
 use ntp_common::counters::{Reason, answered};
 
-use kernel::{Runner, descriptor, read_object};
+use again::Again;
 use subjects::{Measured, Requests, Subject, subjects};
+use world::running;
 
 /// Measurements of each program, one after the other so that all meet the same conditions.
 const ROUNDS: usize = 41;
@@ -34,7 +33,6 @@ const ROUNDS: usize = 41;
 const RUNS: usize = 8;
 /// Packets in a run.
 const PACKETS: u32 = 20_000;
-const TEMPLATE_LEN: usize = 128;
 
 const XDP_TX: u32 = 3;
 const BASELINE: &str = "reflect_clock";
@@ -50,28 +48,25 @@ fn main() -> Result<()> {
     if let Err(reason) = ntp_lab::rights::load_bpf() {
         bail!("cannot measure: {reason}");
     }
-    let mut bench = Bench::load()?;
+    let mut bench = Bench(Again::load()?);
     let mut subjects = subjects()?;
+    let only: Vec<String> =
+        std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let Some(unknown) = only.iter().find(|only| subjects.iter().all(|one| one.name != **only)) {
+        let names: Vec<&str> = subjects.iter().map(|subject| subject.name).collect();
+        bail!("nothing is called {unknown}: there is {}", names.join(", "));
+    }
+    if !only.is_empty() {
+        subjects.retain(|one| one.name == BASELINE || only.iter().any(|only| one.name == only));
+    }
     let results = bench.measure(&mut subjects, std::io::stderr().is_terminal())?;
     if json { print_json(&results) } else { print_table(&results) }
 }
 
-/// The reference programs and the maps of the measurement.
-struct Bench {
-    reference: Ebpf,
-    runner: Runner,
-}
+/// The measurement.
+struct Bench(Again);
 
 impl Bench {
-    fn load() -> Result<Self> {
-        let mut reference = EbpfLoader::new().load(&read_object("reference.o")?)?;
-        for (name, program) in reference.programs_mut() {
-            let program: &mut Xdp = program.try_into()?;
-            program.load().with_context(|| format!("program {name}"))?;
-        }
-        Ok(Self { reference, runner: Runner::new() })
-    }
-
     fn measure(&mut self, subjects: &mut [Subject], progress: bool) -> Result<Vec<Measurements>> {
         for subject in &mut *subjects {
             check(subject)?;
@@ -96,93 +91,50 @@ impl Bench {
         Ok(results)
     }
 
-    /// Lets every client ask once, so that the table knows all of them.
+    /// Lets every client ask twice, so that the table knows all of them.
     fn warm_up(&mut self, subject: &mut Subject) -> Result<()> {
         let Requests::Many(senders) = &subject.requests else { return Ok(()) };
         let asked = u32::try_from(2 * senders.len())?;
-        self.set_requests(&subject.requests)?;
-        let frame = subject.requests.first();
+        let frame = self.set_requests(&subject.requests)?;
         if let Measured::Server(server) = &mut subject.program {
-            self.set_measured(&server.descriptor()?)?;
-            self.run_reference(subject.wrapper, &frame, asked)?;
+            self.0.set_measured(&server.descriptor()?)?;
+            self.0.run(subject.wrapper, &frame, asked)?;
         }
         Ok(())
     }
 
     /// One measurement of a program, less what everything around it takes.
     fn round(&mut self, subject: &mut Subject) -> Result<f64> {
-        self.set_requests(&subject.requests)?;
-        let frame = subject.requests.first();
-        let empty = self.reference_fd("empty")?;
+        let frame = self.set_requests(&subject.requests)?;
+        let empty = self.0.program("empty")?;
         let program = match &mut subject.program {
-            Measured::Reference(name) => self.reference_fd(name)?,
-            Measured::Server(server) => server.descriptor()?,
+            Measured::Reference(name) => self.0.program(name)?,
+            Measured::Server(server) => {
+                // A snapshot lasts for 100 s, which a busy machine takes longer than.
+                server.page.publish(&running());
+                server.descriptor()?
+            }
         };
         let [mut bare, mut around, mut whole] = [f64::INFINITY; 3];
         for _ in 0..RUNS {
-            bare = bare.min(self.run_reference("empty", &frame, PACKETS)?);
-            self.set_measured(&empty)?;
-            around = around.min(self.run_reference(subject.wrapper, &frame, PACKETS)?);
-            self.set_measured(&program)?;
-            whole = whole.min(self.run_reference(subject.wrapper, &frame, PACKETS)?);
+            bare = bare.min(self.0.run("empty", &frame, PACKETS)?);
+            self.0.set_measured(&empty)?;
+            around = around.min(self.0.run(subject.wrapper, &frame, PACKETS)?);
+            self.0.set_measured(&program)?;
+            whole = whole.min(self.0.run(subject.wrapper, &frame, PACKETS)?);
         }
         Ok(whole - around + bare)
     }
 
-    fn reference_fd(&mut self, name: &str) -> Result<ProgramFd> {
-        Ok(self.xdp(name)?.fd()?.try_clone()?)
-    }
-
-    fn xdp(&mut self, name: &str) -> Result<&mut Xdp> {
-        let program =
-            self.reference.program_mut(name).with_context(|| format!("program {name}"))?;
-        Ok(program.try_into()?)
-    }
-
-    fn set_requests(&mut self, requests: &Requests) -> Result<()> {
+    /// Hands requests over, and gives a frame to begin with.
+    fn set_requests(&mut self, requests: &Requests) -> Result<Vec<u8>> {
         match requests {
-            Requests::Frames(frames) => self.set_frames(frames),
-            Requests::Many(senders) => {
-                self.set_frames(&[requests.first()])?;
-                self.set_senders(senders)
+            Requests::Frames(frames) => {
+                self.0.set_frames(frames)?;
+                Ok(frames[0].clone())
             }
+            Requests::Many(senders) => self.0.set_senders(senders),
         }
-    }
-
-    /// Hands the clients over, and lets the first begin.
-    fn set_senders(&mut self, senders: &[u64]) -> Result<()> {
-        let map = self.reference.map("SENDERS").context("map SENDERS")?;
-        let Map::Array(map) = map else { bail!("SENDERS is no array") };
-        subjects::write_senders(map.fd(), senders)?;
-        let map = self.reference.map_mut("PROGRESS").context("map PROGRESS")?;
-        let mut map: Array<_, [u64; 3]> = Array::try_from(map)?;
-        let [rounds, began_ns, turn] = map.get(&0, 0)?;
-        let turn = u64::from(u32::try_from(senders.len())?) | turn >> 32 << 32;
-        Ok(map.set(0, [rounds, began_ns, turn], 0)?)
-    }
-
-    fn set_frames(&mut self, frames: &[Vec<u8>]) -> Result<()> {
-        let map = self.reference.map_mut("FRAMES").context("map FRAMES")?;
-        let mut map: Array<_, [u8; TEMPLATE_LEN]> = Array::try_from(map)?;
-        for (index, frame) in (0..).zip(frames) {
-            let mut template = [0; TEMPLATE_LEN];
-            template[..frame.len()].copy_from_slice(frame);
-            map.set(index, template, 0)?;
-        }
-        Ok(())
-    }
-
-    fn set_measured(&mut self, program: &ProgramFd) -> Result<()> {
-        let map = self.reference.map_mut("MEASURED").context("map MEASURED")?;
-        Ok(ProgramArray::try_from(map)?.set(0, program, 0)?)
-    }
-
-    /// Runs a program and gives its nanoseconds a packet.
-    fn run_reference(&mut self, name: &str, frame: &[u8], packets: u32) -> Result<f64> {
-        let program =
-            self.reference.program_mut(name).with_context(|| format!("program {name}"))?;
-        let program: BorrowedFd<'_> = descriptor(program.try_into()?)?;
-        Ok(self.runner.run(program, frame, packets)?.duration_ns.into())
     }
 }
 

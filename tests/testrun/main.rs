@@ -3,6 +3,8 @@
 //!
 //! Invariant: a test that cannot run on this machine is reported as ignored, with the reason.
 
+mod again;
+mod busy;
 mod corpus;
 mod frame;
 mod identity;
@@ -13,7 +15,6 @@ mod limits;
 mod model;
 mod random;
 mod torn;
-#[expect(dead_code, reason = "the benchmark asks for more")]
 mod world;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         trial("a_million_random_frames_agree_with_the_model", random::frames),
         trial("clients_are_charged_as_the_user_path_charges_them", limits::identity),
         trial("client_is_charged_once_whichever_path_it_takes", limits::shared_table),
+        trial("busy_cpu_limits_and_counts_all_the_same", busy::limit_and_counts),
         trial("flood_of_invented_sources_shuts_no_honest_client_out", limits::flood),
         trial("no_answer_is_torn_while_snapshots_are_replaced", torn::answers),
     ];

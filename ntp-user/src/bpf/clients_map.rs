@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 
-use ntp_common::maps::CLIENT_SET_SIZE;
+use ntp_common::clients::SET_SIZE;
 
 use super::memory::MappedMemory;
 
@@ -19,7 +19,7 @@ impl MappedClients {
     /// When the kernel refuses.
     pub fn new(map: impl AsFd, sets: u32) -> io::Result<Self> {
         let sets = usize::try_from(sets).map_err(|_| io::ErrorKind::InvalidInput)?;
-        Ok(Self(MappedMemory::new(map, sets * CLIENT_SET_SIZE)?))
+        Ok(Self(MappedMemory::new(map, sets * SET_SIZE)?))
     }
 
     /// The words of all sets.

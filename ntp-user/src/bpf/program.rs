@@ -7,11 +7,13 @@ use aya::programs::Xdp;
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use ntp_common::clients::SET_SIZE;
 use ntp_common::counters::{COUNTER_COUNT, Counters, accumulate};
 use ntp_common::maps::{
-    ACL_MAP, ACL_TABLE_SIZE, ACL_TABLES, CLIENT_SET_SIZE, CLIENTS_MAP, COUNTERS_MAP, COUNTERS_SIZE,
-    PORT_VARIABLE, PROGRAM, SERVING_MAP, SERVING_SIZE,
+    ACL_MAP, ACL_TABLE_SIZE, ACL_TABLES, CLIENT_SET_LINES, CLIENTS_MAP, COUNTERS_MAP,
+    COUNTERS_SIZE, PORT_VARIABLE, PROGRAM, SERVING_MAP, SERVING_SIZE,
 };
+use ntp_common::waiting::WAITING_SIZE;
 
 use super::acl_map::AclMap;
 use super::capabilities::missing_for_xdp;
@@ -100,7 +102,7 @@ impl Program {
         let mut loader = EbpfLoader::new();
         loader.override_global(PORT_VARIABLE, &port, true);
         // There is no map without entries.
-        loader.map_max_entries(CLIENTS_MAP, built.client_sets.max(1));
+        loader.map_max_entries(CLIENTS_MAP, (built.client_sets * CLIENT_SET_LINES).max(1));
         let mut program = Self { ebpf: loader.load(object)?, client_sets: built.client_sets };
         program.xdp()?.load().map_err(|error| LoadError::Refused(with_causes(&error)))?;
         Ok(program)
@@ -166,9 +168,9 @@ impl Program {
     #[must_use]
     pub fn octets(&self) -> usize {
         let cpus = nr_cpus().unwrap_or(1);
-        let clients = self.client_sets.max(1) as usize * CLIENT_SET_SIZE;
+        let clients = self.client_sets.max(1) as usize * SET_SIZE;
         let tables = ACL_TABLES as usize * ACL_TABLE_SIZE;
-        SERVING_SIZE + tables + clients + cpus * COUNTERS_SIZE
+        SERVING_SIZE + tables + clients + cpus * (COUNTERS_SIZE + WAITING_SIZE)
     }
 
     fn array(&self, name: &'static str) -> Result<&MapData, LoadError> {

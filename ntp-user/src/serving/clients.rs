@@ -11,15 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ntp_common::clients::{
-    ClientKey, ClientPrefix, ClientRecords, RECORD_WORDS, Record, SET_SIZE, WAYS, charge, seen_at,
+    ClientKey, ClientPrefix, Counts, LINE_WORDS, Line, Record, SET_LINES, SET_SIZE, State, WAYS,
+    charge, keys, record, seen_at, write_counts, write_state,
 };
 use ntp_common::ratelimit::{ClientRules, RULES_WORDS, Verdict};
 use ntp_common::time::MonoNs;
 
 use crate::bpf::clients_map::MappedClients;
-
-/// Words of a set.
-const SET_WORDS: usize = WAYS * RECORD_WORDS;
 
 /// Sets in the table of those who sent commands: few do.
 const COMMAND_SETS: u32 = 64;
@@ -64,13 +62,14 @@ pub struct Activity {
 
 impl Activity {
     fn of(record: &Record, now: MonoNs) -> Self {
-        let idle = seen_at(now).wrapping_sub(record.seen);
+        let counts = &record.counts;
+        let idle = seen_at(now).wrapping_sub(counts.seen);
         // A packet that another CPU counted after `now` was read.
         let idle = if idle.cast_signed() == -1 { 0 } else { idle };
         Self {
-            hits: record.hits,
-            drops: record.drops,
-            interval_log2: (record.hits > 1).then(|| interval_log2(record.interval)),
+            hits: record.hits(),
+            drops: counts.drops,
+            interval_log2: (counts.hits > 1).then(|| interval_log2(counts.interval)),
             since_last: (record.key != 0).then(|| Duration::from_nanos(u64::from(idle) << 20)),
         }
     }
@@ -168,8 +167,10 @@ impl Clients {
     pub fn reset(&self, slot: usize) {
         let table = if slot < self.requests.slots() { &self.requests } else { &self.commands };
         let slot = slot.checked_sub(self.requests.slots()).unwrap_or(slot);
-        if let Some(counts) = table.words.all().get(slot * RECORD_WORDS + 2) {
-            counts.store(0, Ordering::Relaxed);
+        if let Some((set, way)) = table.slot(slot) {
+            let Record { state, counts, .. } = set.record(way);
+            write_state(&set.first, way, State { recent: 0, ..state });
+            write_counts(&set.second, way, Counts { hits: 0, drops: 0, ..counts });
         }
     }
 
@@ -239,22 +240,35 @@ fn stored(rules: ClientRules) -> [AtomicU64; RULES_WORDS] {
     rules.to_words().map(AtomicU64::new)
 }
 
-/// A set of records.
-struct Set<'a>(&'a [AtomicU64; SET_WORDS]);
+/// A cache line of a table.
+#[derive(Clone, Copy)]
+struct LiveLine<'a>(&'a [AtomicU64; LINE_WORDS]);
 
-impl ClientRecords for Set<'_> {
-    fn read(&self, way: usize, word: usize) -> u64 {
-        self.0[way * RECORD_WORDS + word].load(Ordering::Relaxed)
+impl Line for LiveLine<'_> {
+    fn read(&self, word: usize) -> u64 {
+        self.0[word].load(Ordering::Relaxed)
     }
 
-    fn write(&self, way: usize, word: usize, value: u64) {
-        self.0[way * RECORD_WORDS + word].store(value, Ordering::Relaxed);
+    fn write(&self, word: usize, value: u64) {
+        self.0[word].store(value, Ordering::Relaxed);
+    }
+}
+
+/// A set of records.
+struct Set<'a> {
+    first: LiveLine<'a>,
+    second: LiveLine<'a>,
+}
+
+impl Set<'_> {
+    fn record(&self, way: usize) -> Record {
+        record(&self.first, &self.second, way)
     }
 }
 
 impl Table {
     fn on_heap(rules: ClientRules) -> Self {
-        let len = rules.sets as usize * SET_WORDS;
+        let len = (rules.sets * SET_LINES) as usize * LINE_WORDS;
         let words = (0..len).map(|_| AtomicU64::new(0)).collect();
         Self { rules: stored(rules), words: Words::Heap(words) }
     }
@@ -266,7 +280,11 @@ impl Table {
     }
 
     fn slots(&self) -> usize {
-        self.words.all().len() / RECORD_WORDS
+        self.sets() * WAYS
+    }
+
+    fn sets(&self) -> usize {
+        self.words.all().len() / (SET_LINES as usize * LINE_WORDS)
     }
 
     fn key(&self, client: IpAddr) -> ClientKey {
@@ -280,33 +298,36 @@ impl Table {
         }
     }
 
-    fn set(&self, rules: &ClientRules, hash: u64) -> Option<Set<'_>> {
-        let (sets, _) = self.words.all().as_chunks::<SET_WORDS>();
-        sets.get(rules.set_of(hash) as usize).map(Set)
+    fn set(&self, index: usize) -> Option<Set<'_>> {
+        let (lines, _) = self.words.all().as_chunks::<LINE_WORDS>();
+        let (first, second) = lines.split_at_checked(self.sets())?;
+        Some(Set { first: LiveLine(first.get(index)?), second: LiveLine(second.get(index)?) })
     }
 
     fn charge(&self, client: IpAddr, now: MonoNs) -> Verdict {
         let rules = self.rules();
         let key = self.key(client);
         let hash = rules.hash(key);
-        let set = self.set(&rules, hash);
-        set.map_or(Verdict::Answer, |set| charge(&set, &rules, key, hash, now))
+        let Some(set) = self.set(rules.set_of(hash) as usize) else { return Verdict::Answer };
+        charge(&set.first, &set.second, &rules, (key, hash), now)
     }
 
     fn find(&self, key: ClientKey) -> Option<Record> {
         let rules = self.rules();
-        let set = self.set(&rules, rules.hash(key))?;
-        let keys = std::array::from_fn(|way| set.read(way, 0));
-        rules.find(&keys, key).map(|way| set.record(way))
+        let set = self.set(rules.set_of(rules.hash(key)) as usize)?;
+        rules.find(&keys(&set.first), key).map(|way| set.record(way))
     }
 
     /// The record in a slot, if there is one.
     fn record(&self, slot: usize) -> Option<Record> {
-        let words = self.words.all().get(slot * RECORD_WORDS..)?.first_chunk()?;
-        let words: &[AtomicU64; RECORD_WORDS] = words;
-        let record =
-            Record::from_words(&std::array::from_fn(|word| words[word].load(Ordering::Relaxed)));
+        let (set, way) = self.slot(slot)?;
+        let record = set.record(way);
         (record.key != 0).then_some(record)
+    }
+
+    /// Where a slot is.
+    fn slot(&self, slot: usize) -> Option<(Set<'_>, usize)> {
+        Some((self.set(slot / WAYS)?, slot % WAYS))
     }
 }
 

@@ -1,18 +1,16 @@
 //! What `bench prog` measures: reference programs, and ours as sites of different sizes would run it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::AsFd;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use ntp_common::checksum::updated;
 use ntp_common::ratelimit::{ClientRules, Limit};
 use ntp_user::serving::clients::sets_in;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 use crate::BASELINE;
+use crate::again::sender;
 use crate::frame::Frame;
 use crate::world::{Server, running};
 
@@ -43,16 +41,6 @@ pub(crate) enum Requests {
     Frames(Vec<Vec<u8>>),
     /// IPv4 frames that differ in the source address and checksums, one word a client: see [`sender`].
     Many(Vec<u64>),
-}
-
-impl Requests {
-    /// A frame to begin with.
-    pub(crate) fn first(&self) -> Vec<u8> {
-        match self {
-            Self::Frames(frames) => frames[0].clone(),
-            Self::Many(_) => many_template().octets(),
-        }
-    }
 }
 
 /// All subjects.
@@ -195,34 +183,4 @@ fn frames(template: &Frame, clients: &[u32]) -> Vec<Vec<u8>> {
         frame.octets()
     };
     clients.iter().map(with_client).collect()
-}
-
-/// The frame that all of many clients send, but for their addresses.
-fn many_template() -> Frame {
-    Frame::v4().with(|frame| frame.source = Ipv4Addr::UNSPECIFIED.into())
-}
-
-/// What differs in a client's frame: address, checksum of the IP header, UDP checksum, as they lie there.
-fn sender(address: u32) -> u64 {
-    let template = many_template().octets();
-    let octets = address.to_be_bytes();
-    let word = |at: usize| u16::from_ne_bytes([template[at], template[at + 1]]);
-    let high = u16::from_ne_bytes([octets[0], octets[1]]);
-    let low = u16::from_ne_bytes([octets[2], octets[3]]);
-    let with_address = |checksum| updated(updated(checksum, 0, high), 0, low);
-    let (ip, udp) = (with_address(word(24)), with_address(word(40)));
-    u64::from(u32::from_ne_bytes(octets)) | u64::from(ip) << 32 | u64::from(udp) << 48
-}
-
-/// Writes clients into the map that is read in turn.
-pub(crate) fn write_senders(map: impl AsFd, senders: &[u64]) -> Result<()> {
-    let len = std::num::NonZeroUsize::new(size_of_val(senders)).context("no clients")?;
-    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: the kernel chooses a place that nothing else is mapped to.
-    let memory = unsafe { mmap(None, len, protection, MapFlags::MAP_SHARED, map, 0) }?;
-    let source = std::ptr::NonNull::from(senders).cast::<u64>();
-    // SAFETY: the memory is as long as the clients are, aligned to a page, and no program runs meanwhile.
-    unsafe { memory.cast::<u64>().copy_from_nonoverlapping(source, senders.len()) };
-    // SAFETY: it was mapped with this length, and nothing points into it.
-    Ok(unsafe { munmap(memory, len.get()) }?)
 }

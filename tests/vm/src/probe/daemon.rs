@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
@@ -63,6 +63,19 @@ impl Daemon {
         let told = self.count(" served ");
         self.0.signal(Signal::SIGUSR1)?;
         Served::read(&self.0.wait_for_nth_line(told + 1, " served ", PATIENCE)?)
+    }
+
+    /// As [`Daemon::served`], once both paths together have answered `requests` since `before`: a thread of the
+    /// daemon counts a request after the reply has left.
+    pub(crate) fn served_since(&mut self, before: &Served, requests: u64) -> Result<Served> {
+        let answered = |served: &Served| served.xdp.answered + served.user.answered;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let served = self.served()?;
+            if answered(&served) >= answered(before) + requests || Instant::now() > end {
+                return Ok(served);
+            }
+        }
     }
 
     /// Ends it as a service manager does; returns its log.
