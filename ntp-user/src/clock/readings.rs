@@ -85,11 +85,17 @@ pub fn slept() -> Duration {
 }
 
 /// Readings of `CLOCK_MONOTONIC` and `CLOCK_REALTIME` for the same instant: one between two of the other.
-/// Of three tries the one that took least counts, in case one was interrupted.
+/// Of three tries the one that took least counts, in case one was interrupted; the first that surely was not is
+/// enough.
 #[must_use]
 pub fn bracketed() -> (MonoNs, UnixTime) {
+    /// Two readings of a clock take some 50 ns, an interruption takes more than a microsecond.
+    const UNINTERRUPTED_NS: u64 = 200;
     let mut best = (u64::MAX, MonoNs(0), UnixTime { seconds: 0, nanos: 0 });
     for _ in 0..3 {
+        if best.0 <= UNINTERRUPTED_NS {
+            break;
+        }
         let before = monotonic();
         let real = UnixTime::now();
         let taken = monotonic().since(before);

@@ -98,7 +98,6 @@ pub fn write_stamped(buffer: &mut ControlBuffer, len: usize) -> usize {
 }
 
 fn write(buffer: &mut ControlBuffer, level: i32, kind: i32, data: &[u8]) -> usize {
-    buffer.0.fill(0);
     write_message(&mut buffer.0, level, kind, data)
 }
 

@@ -70,11 +70,16 @@ pub fn sent_at(socket: BorrowedFd<'_>) -> io::Result<Option<UnixTime>> {
 }
 
 /// Lets packets be stamped that are sent with [`control::write_stamped`], and no others: their octets come
-/// back with the stamp. Whether there are to be any.
+/// back with the stamp. Whether there are to be any. What comes in is stamped as before.
 #[must_use]
 pub fn stamp_chosen(socket: &OwnedFd) -> bool {
-    let flags = SOF_TIMESTAMPING_SOFTWARE.cast_signed();
-    set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags).is_ok()
+    let flags = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
+    let stamps = set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags.cast_signed()).is_ok();
+    if stamps && let Err(error) = set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0) {
+        // Then every packet brings its stamp twice.
+        tracing::debug!(%error, "Received packets are stamped in both ways");
+    }
+    stamps
 }
 
 /// A packet that was stamped when it left: the last 48 of its octets, and the stamp. `None` when the report
