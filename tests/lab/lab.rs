@@ -81,10 +81,22 @@ impl Lab {
     /// # Errors
     /// The kernel or a program refuses.
     pub fn link(&self, one: End<'_>, other: End<'_>) -> Result<()> {
+        self.link_with_queues(one, other, 1)
+    }
+
+    /// As [`Lab::link`], with so many queues at both ends: what one CPU sends arrives in a queue of its own.
+    ///
+    /// # Errors
+    /// The kernel or a program refuses.
+    pub fn link_with_queues(&self, one: End<'_>, other: End<'_>, queues: usize) -> Result<()> {
         let (left, right) = (one.host.namespace(), other.host.namespace());
+        let queues = queues.to_string();
+        let queues = ["numrxqueues", &queues, "numtxqueues", &queues];
         host::ip(&[
-            &["link", "add", one.interface, "netns", left, "type", "veth"],
-            &["peer", "name", other.interface, "netns", right],
+            &["link", "add", one.interface, "netns", left],
+            &queues,
+            &["type", "veth", "peer", "name", other.interface, "netns", right],
+            &queues,
         ])?;
         for End { host, interface, addresses } in [one, other] {
             let namespace = host.namespace();

@@ -38,6 +38,8 @@ enum Bench {
     },
     /// The offset error of a prober while the server is under load, beside chrony
     Quality(Load),
+    /// Answers a second of the user path without XDP, beside chrony and a bare responder, all on one CPU
+    User(Load),
 }
 
 /// Options of the benchmarks that put servers under load.
@@ -65,6 +67,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
             under_load("peers", load)
         }
         Bench::Quality(load) => under_load("quality", load),
+        Bench::User(load) => under_load("user", load),
     }
 }
 

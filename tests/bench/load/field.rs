@@ -46,11 +46,17 @@ pub(crate) enum Polling {
 
 impl Field {
     pub(crate) fn open(polling: Polling) -> Result<Self> {
+        Self::with_queues(polling, 1)
+    }
+
+    /// As [`Field::open`], with so many queues of the link: each CPU that sends has one of its own.
+    pub(crate) fn with_queues(polling: Polling, queues: usize) -> Result<Self> {
         let lab = Lab::open()?;
         let (server, client) = (lab.host("server")?, lab.host("client")?);
-        lab.link(
+        lab.link_with_queues(
             End { host: &server, interface: LAN, addresses: &["10.123.0.1/24"] },
             End { host: &client, interface: LAN, addresses: &["10.123.0.2/24"] },
+            queues,
         )?;
         for network in ["10.128.0.0/9", "10.64.0.0/16"] {
             let mut route = server.command("ip");
@@ -79,16 +85,16 @@ impl Field {
         words: &str,
         work: impl FnOnce(&mut Test) -> Result<T> + Send,
     ) -> Result<T> {
-        let line = format!(
+        let mut line = format!(
             "{SERVER} --generator frames --interface {LAN} --clients-from {CLIENTS} --regular-from {REGULAR} \
-             --cpus {LOAD_CPU} --quiet {words}"
+             --quiet {words}"
         );
-        let clients = if words.contains("--clients ") {
-            String::new()
-        } else {
-            format!("--clients {CLIENT_COUNT}")
-        };
-        let arguments = LoadTest::read(line.split_whitespace().chain(clients.split_whitespace()))?;
+        for (option, default) in [("--clients", CLIENT_COUNT), ("--cpus", LOAD_CPU as u64)] {
+            if !words.split_whitespace().any(|word| word == option) {
+                line = format!("{line} {option} {default}");
+            }
+        }
+        let arguments = LoadTest::read(line.split_whitespace())?;
         self.client.enter(|| work(&mut Test::open(&arguments)?))
     }
 }

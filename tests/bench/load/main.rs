@@ -1,4 +1,4 @@
-//! `cargo xtask bench inline|live|peers|quality`: servers under load in network namespaces, beside others under the
+//! `cargo xtask bench inline|live|peers|quality|user`: servers under load in network namespaces, beside others under the
 //! same load.
 //!
 //! Invariant: every server is started, pinned and stopped here; no packet leaves the namespaces.
@@ -19,6 +19,7 @@ mod responder;
 mod servers;
 mod table;
 mod tasks;
+mod user;
 
 use anyhow::{Result, bail};
 use ntp_lab::rights;
@@ -43,7 +44,8 @@ fn main() -> Result<()> {
         "live" => live::run(&mut table)?,
         "peers" => peers::run(&mut table)?,
         "quality" => quality::run(&mut table)?,
-        _ => bail!("there are the benchmarks inline, live, peers and quality"),
+        "user" => user::run(&mut table)?,
+        _ => bail!("there are the benchmarks inline, live, peers, quality and user"),
     }
     table.finish(is_json)
 }

@@ -16,8 +16,8 @@ const LOCAL: &str = "local stratum 5\nallow\n";
 /// A kind of server.
 #[derive(Clone)]
 pub(crate) enum Kind {
-    /// Ours; `directives` follow those that make it serve.
-    Ours { daemon: NtpXdpd, directives: String },
+    /// Ours.
+    Ours(NtpXdpd),
     /// chrony's.
     Chronyd(Chronyd),
     /// ntpsec's.
@@ -33,6 +33,8 @@ pub(crate) enum Kind {
 pub(crate) struct Candidate {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
+    /// What follows the directives that make it serve, of those servers whose configuration is chrony's.
+    pub(crate) directives: String,
 }
 
 /// A server at work.
@@ -52,13 +54,19 @@ impl Candidate {
     /// Ours with XDP.
     pub(crate) fn xdp(name: &'static str, daemon: &NtpXdpd, directives: &str) -> Self {
         let directives = format!("xdp {LAN} mode native\n{directives}");
-        Self { name, kind: Kind::Ours { daemon: daemon.clone(), directives } }
+        Self { name, kind: Kind::Ours(daemon.clone()), directives }
     }
 
     /// Ours without XDP.
     pub(crate) fn user(name: &'static str, daemon: &NtpXdpd, threads: usize) -> Self {
         let directives = format!("serverthreads {threads}\n");
-        Self { name, kind: Kind::Ours { daemon: daemon.clone(), directives } }
+        Self { name, kind: Kind::Ours(daemon.clone()), directives }
+    }
+
+    /// The same under another name, with more directives.
+    pub(crate) fn with(&self, name: &'static str, directives: &str) -> Self {
+        let directives = format!("{}{directives}", self.directives);
+        Self { name, kind: self.kind.clone(), directives }
     }
 
     /// Starts it in `field`, and keeps it and what polls its interface on the server's CPU.
@@ -68,15 +76,20 @@ impl Candidate {
 
     /// As [`Candidate::start`], on another CPU.
     pub(crate) fn start_on(&self, field: &Field, cpu: usize) -> Result<Running> {
-        let has_xdp =
-            matches!(&self.kind, Kind::Ours { directives, .. } if directives.contains("xdp "));
+        let running = self.start_anywhere(field)?;
+        running.tasks.pin(cpu).with_context(|| format!("cannot pin {}", self.name))?;
+        Ok(running)
+    }
+
+    /// As [`Candidate::start`], on whatever CPUs it chooses.
+    pub(crate) fn start_anywhere(&self, field: &Field) -> Result<Running> {
+        let has_xdp = matches!(&self.kind, Kind::Ours(_)) && self.directives.contains("xdp ");
         let passing = (!has_xdp).then(|| Passing::attach(&field.server, LAN)).transpose()?;
         let (lab, host) = (&field.lab, &field.server);
+        let directives = format!("{LOCAL}{}", self.directives);
         let program = match &self.kind {
-            Kind::Ours { daemon, directives } => {
-                Program::Daemon(daemon.start(lab, host, &format!("{LOCAL}{directives}"))?)
-            }
-            Kind::Chronyd(chronyd) => Program::Process(chronyd.serve(lab, host, LOCAL)?),
+            Kind::Ours(daemon) => Program::Daemon(daemon.start(lab, host, &directives)?),
+            Kind::Chronyd(chronyd) => Program::Process(chronyd.serve(lab, host, &directives)?),
             Kind::Ntpd(ntpd) => Program::Process(ntpd.serve(lab, host)?),
             Kind::NtpdRs(ntpd) => Program::Process(ntpd.serve(lab, host)?),
             Kind::Responder => Program::Process(responder::start(host)?),
@@ -86,7 +99,6 @@ impl Candidate {
             Program::Process(process) => process.id(),
         };
         let tasks = Tasks::of_process(pid).and(field.poll()?);
-        tasks.pin(cpu).with_context(|| format!("cannot pin {}", self.name))?;
         Ok(Running { program, tasks, _passing: passing })
     }
 }
@@ -113,7 +125,7 @@ pub(crate) fn others() -> (Vec<Candidate>, Vec<String>) {
     let mut found = Vec::new();
     let mut absent = Vec::new();
     let mut add = |name: &'static str, kind: Option<Kind>, how: &str| match kind {
-        Some(kind) => found.push(Candidate { name, kind }),
+        Some(kind) => found.push(Candidate { name, kind, directives: String::new() }),
         None => absent.push(format!("{name} is not installed: {how}")),
     };
     let setup = "`cargo xtask setup` unpacks it";
@@ -125,8 +137,13 @@ pub(crate) fn others() -> (Vec<Candidate>, Vec<String>) {
     );
     let how = "`cargo xtask bench peers --install` builds it";
     add("ntpd-rs", peers::ntpd_rs().map(Kind::NtpdRs), how);
-    add("bare responder", Some(Kind::Responder), "");
+    found.push(bare_responder());
     (found, absent)
+}
+
+/// The loop that does nothing but respond.
+pub(crate) fn bare_responder() -> Candidate {
+    Candidate { name: "bare responder", kind: Kind::Responder, directives: String::new() }
 }
 
 /// chrony's daemon, without which there is nothing to compare with.
