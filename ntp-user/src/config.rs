@@ -5,7 +5,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use ntp_engine::conf::{Errors, FileError, Files, Parsed, TextFile, parse_arguments, parse_with};
+use ntp_engine::conf::{
+    Errors, FileError, Files, Located, Parsed, TextFile, parse_arguments, parse_source_folders,
+    parse_with,
+};
 
 use crate::args::Args;
 use crate::features;
@@ -62,6 +65,14 @@ fn parse(args: &Args) -> Result<Parsed, ConfigError> {
     let text =
         read(&path).map_err(|error| ConfigError::Unreadable { path: path.clone(), error })?;
     Ok(parse_with(&path.to_string_lossy(), &text, &mut FileSystem)?)
+}
+
+/// Reads the files of `sourcedir` lines once more.
+///
+/// # Errors
+/// See [`parse_source_folders`].
+pub(crate) fn load_source_folders(folders: &[Located<Vec<PathBuf>>]) -> Result<Parsed, Errors> {
+    parse_source_folders(folders, &mut FileSystem)
 }
 
 fn usual_files() -> &'static [&'static str] {

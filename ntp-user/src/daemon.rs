@@ -28,7 +28,6 @@ use crate::history_files::HistoryFiles;
 use crate::leap_file::LeapFile;
 use crate::metrics::{self, Endpoint, Questions};
 use crate::net::interfaces::Served;
-use crate::net::server::{InlineServer, WorkerThreads};
 use crate::net::udp::{LocalEnd, Served as ServedPort, UdpTransport};
 use crate::owner::Owner;
 use crate::pid_file::PidFile;
@@ -36,8 +35,10 @@ use crate::privileges::{self, Duties};
 use crate::reload::Reloader;
 use crate::resolver::{Families, ThreadResolver};
 use crate::serving::clients::Clients;
+use crate::serving::occupancy::Occupancy;
 use crate::setup::{Means, Parts, set_up};
 use crate::signals::Signals;
+use crate::source_folders::SourceFolders;
 use crate::supervisor;
 use crate::tasks::{Access, Limits, Outcome, Tasks, UserPath, seconds_after, tell_systemd};
 use crate::temperature::Thermometer;
@@ -113,7 +114,8 @@ fn duties(config: &Config, means: Means, parts: &Parts) -> Duties {
     Duties {
         steers_clock: !means.follow,
         binds_ports: config.acquisitionport.is_some()
-            || config.sources.iter().any(|source| source.value.kind == SourceKind::Peer),
+            || config.sources.iter().any(|source| source.value.kind == SourceKind::Peer)
+            || parts.listening.may_grow(&parts.bound),
         attaches_xdp: parts.xdp.is_some(),
     }
 }
@@ -126,7 +128,7 @@ async fn serve(
     signals: Signals,
     interrupted: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
-    let Parts { mut clock, published, shared, key_file, sockets, is_inline, bound, metrics, xdp } =
+    let Parts { mut clock, published, shared, key_file, sockets, listening, bound, metrics, xdp } =
         parts;
     let measured = take_up(args, &histories, &mut clock);
     let (transport, incoming) = UdpTransport::new(local_end(args, config), clock.time_base());
@@ -149,10 +151,14 @@ async fn serve(
         key_file,
         histories,
         thermometer: config.tempcomp.as_ref().map(Thermometer::new).transpose()?,
+        source_folders: SourceFolders::of(config),
         limits: limits(args),
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),
         clients: Arc::clone(&shared.clients),
+        occupancy: Occupancy::default(),
+        listening,
+        shared: shared.clone(),
         ticks: 0,
         is_told_to_end: false,
     };
@@ -160,14 +166,7 @@ async fn serve(
     let commands = Commands::start(config, prepared, &mut driver.seams_mut().resolver)?;
     driver.remember(measured);
     driver.start();
-    tasks.user_path = match sockets.len() {
-        0 => UserPath::Nobody,
-        _ if is_inline => {
-            let sockets = sockets.into_iter().flatten().collect();
-            UserPath::Inline(Box::new(InlineServer::new(sockets, &shared)?))
-        }
-        _ => UserPath::Threads(WorkerThreads::start(sockets, &shared, &config.servercpus)?),
-    };
+    tasks.user_path.add(sockets, &tasks.listening, &shared)?;
     log_paths(config, &tasks);
     log_clients(config, &shared.clients);
     let questions = start_metrics(metrics)?;

@@ -22,6 +22,7 @@ mod features;
 mod history_files;
 pub mod key_file;
 mod leap_file;
+mod listening;
 mod log;
 pub mod metrics;
 #[expect(unsafe_code, reason = "calls the kernel's socket interface")]
@@ -34,6 +35,7 @@ pub mod resolver;
 pub mod serving;
 mod setup;
 mod signals;
+mod source_folders;
 mod startup;
 mod supervisor;
 mod tasks;

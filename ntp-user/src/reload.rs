@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use crate::args::Args;
 use crate::config;
 use crate::event_loop::DaemonDriver;
+use crate::source_folders::SourceFolders;
 use crate::tasks::{Tasks, tell_systemd};
 
 /// A directive that takes effect at the start only, and its value, to tell whether it has changed.
@@ -105,6 +106,7 @@ impl Reloader {
         tasks.key_file.change(wanted.keyfile.clone());
         driver.reconfigure((self.settings)(&self.args, &wanted, self.precision_log2));
         tasks.read_keys(driver);
+        tasks.source_folders = SourceFolders::of(&wanted);
         for (name, value) in AT_START {
             if value(&wanted) != value(&self.in_force) {
                 tracing::warn!("`{name}` has changed, which takes effect with the next start");

@@ -1,21 +1,17 @@
 //! Everything that takes privileges, once, before anything runs: opens the clock, binds sockets, loads and
 //! attaches the XDP program. What fails here leaves nothing behind.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use anyhow::bail;
-use ntp_common::acl::FamilyRule;
 use ntp_common::ratelimit::{ClientRules, Limit};
-use ntp_engine::conf::{
-    AccessTarget, Config, Located, RateLimit, Verdict, Xdp as WantedXdp, XdpMode,
-};
+use ntp_engine::conf::{Config, Located, RateLimit, Xdp as WantedXdp, XdpMode};
 use ntp_engine::seams::ClockError;
 use rand::RngExt;
 
-use crate::access::{AccessRules, FamilyRules, HostAddresses};
+use crate::access::{AccessRules, HostAddresses};
 use crate::bpf::attachment::{index_of, remove_stale_pins};
 use crate::bpf::program::Built;
 use crate::bpf::xdp::{Loaded, SharedMaps, Xdp, XdpError};
@@ -24,18 +20,16 @@ use crate::clock::follow::FollowClock;
 use crate::clock::readings::{log2_of, precision_log2};
 use crate::clock::system::SystemClock;
 use crate::key_file::KeyFile;
+use crate::listening::Listening;
 use crate::metrics::{Endpoint, EndpointError};
 use crate::net::interleaved::Exchanges;
-use crate::net::server_socket::{self, ServerAddresses};
+use crate::net::server_socket;
 use crate::net::worker::Shared;
 use crate::resolver::Families;
 use crate::serving::access_list::{AccessList, SharedAccess};
 use crate::serving::clients::{Clients, sets_in};
 use crate::serving::published::Published;
 use crate::serving::ring::OwnedPage;
-
-/// Serving threads when the configuration does not say.
-const MAX_DEFAULT_THREADS: usize = 4;
 
 /// What the command line says about clocks and addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +54,8 @@ pub(crate) struct Parts {
     pub(crate) shared: Shared,
     /// Server sockets, in a group for each thread; empty when nobody is served.
     pub(crate) sockets: Vec<Vec<OwnedFd>>,
-    /// Whether the timekeeping thread serves.
-    pub(crate) is_inline: bool,
+    /// Where requests may come in.
+    pub(crate) listening: Listening,
     /// Addresses that are bound.
     pub(crate) bound: Vec<IpAddr>,
     /// Where metrics are asked for; `None`: nowhere.
@@ -81,21 +75,17 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         &HostAddresses::new(),
     );
     let access = AccessList::compile(&rules)?;
-    let addresses =
-        if means.is_one_shot { Vec::new() } else { addresses(config, &rules, means.families) };
-    let threads = threads(config);
-    let wanted = ServerAddresses {
-        addresses,
-        sockets_each: threads.max(1),
-        cpus: config.servercpus.clone(),
-    };
+    let listening = Listening::new(config, means);
+    let addresses = listening.wanted(config.access.iter().map(|rule| &rule.value), &rules);
+    let wanted = listening.sockets(addresses);
     let mut sockets = server_socket::open(&wanted)?;
     sockets.retain(|group| !group.is_empty());
     let metrics = metrics(config, means)?;
     let clock = open_clock(means.follow)?;
-    let is_serving = !sockets.is_empty();
-    let limits = client_rules(config, is_serving);
-    let xdp = if means.is_one_shot { None } else { load_xdp(config, is_serving, limits)? };
+    // Who is not served yet may be allowed later.
+    let limits = client_rules(config, listening.is_possible());
+    let xdp =
+        if means.is_one_shot { None } else { load_xdp(config, listening.is_possible(), limits)? };
     let (xdp, maps) = xdp.unzip();
     let (xdp_page, client_map) = maps.map(|maps| (maps.page, maps.clients)).unzip();
     let clients = match client_map.flatten() {
@@ -120,7 +110,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         published,
         shared,
         key_file,
-        is_inline: threads == 0,
+        listening,
         bound: wanted.addresses.iter().map(SocketAddr::ip).collect(),
         sockets,
         metrics,
@@ -138,32 +128,9 @@ fn check_interfaces(wanted: &[Located<WantedXdp>]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Addresses to serve on: of each family that anybody is allowed in, or may be once names are resolved.
-fn addresses(config: &Config, rules: &AccessRules, families: Families) -> Vec<SocketAddr> {
-    if config.port == 0 {
-        return Vec::new();
-    }
-    let allows_names = config.access.iter().any(|rule| {
-        rule.value.verdict == Verdict::Allow && matches!(rule.value.target, AccessTarget::Name(_))
-    });
-    let FamilyRules { v4, v6 } = rules.families();
-    let is_served = |rule| rule != FamilyRule::Deny || allows_names;
-    let v4 =
-        is_served(v4).then(|| IpAddr::V4(config.bindaddress_v4.unwrap_or(Ipv4Addr::UNSPECIFIED)));
-    let v6 =
-        is_served(v6).then(|| IpAddr::V6(config.bindaddress_v6.unwrap_or(Ipv6Addr::UNSPECIFIED)));
-    let addresses = v4.into_iter().chain(v6).filter(|&address| families.include(address));
-    addresses.map(|address| SocketAddr::new(address, config.port)).collect()
-}
-
 fn metrics(config: &Config, means: Means) -> Result<Option<Endpoint>, EndpointError> {
     let is_wanted = !config.metricsaddress.is_empty() && !means.is_one_shot;
     is_wanted.then(|| Endpoint::bind(&config.metricsaddress)).transpose()
-}
-
-fn threads(config: &Config) -> usize {
-    let default = || available_parallelism().map_or(1, |cpus| cpus.get().min(MAX_DEFAULT_THREADS));
-    config.serverthreads.map_or_else(default, usize::from)
 }
 
 fn open_clock(follow: bool) -> anyhow::Result<DaemonClock> {
@@ -181,8 +148,8 @@ fn open_clock(follow: bool) -> anyhow::Result<DaemonClock> {
 }
 
 /// How clients are counted and limited: by places in a table that nobody else can foretell.
-fn client_rules(config: &Config, is_serving: bool) -> ClientRules {
-    if !config.clientlog || !is_serving {
+fn client_rules(config: &Config, may_serve: bool) -> ClientRules {
+    if !config.clientlog || !may_serve {
         return ClientRules::OFF;
     }
     let sets = sets_in(config.clientloglimit_bytes);
@@ -198,16 +165,16 @@ fn client_rules(config: &Config, is_serving: bool) -> ClientRules {
 /// Loads XDP if it is asked for and of use. Interfaces whose mode is `auto` can go without.
 fn load_xdp(
     config: &Config,
-    is_serving: bool,
+    may_serve: bool,
     clients: ClientRules,
 ) -> anyhow::Result<Option<(Xdp, SharedMaps)>> {
     let wanted: Vec<WantedXdp> = config.xdp.iter().map(|xdp| xdp.value.clone()).collect();
-    remove_stale_pins(if is_serving { &wanted } else { &[] });
+    remove_stale_pins(if may_serve { &wanted } else { &[] });
     if wanted.is_empty() {
         return Ok(None);
     }
-    if !is_serving {
-        tracing::warn!("`xdp` has no effect: nobody is served without `allow` and a `port`");
+    if !may_serve {
+        tracing::warn!("`xdp` has no effect: nobody is served without a `port`");
         return Ok(None);
     }
     let built = Built { port: config.port, client_sets: clients.sets };

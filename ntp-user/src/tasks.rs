@@ -1,32 +1,35 @@
 //! What the timekeeping thread does beside timekeeping: looks after access rules, XDP and addresses, serves
 //! when there are no threads for it, and reports.
 
+mod access;
+mod interfaces;
+mod user_path;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ntp_common::acl::AclControl;
 use ntp_common::counters::{COUNTER_COUNT, Counters};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND};
 use ntp_engine::auth::Keys;
-use ntp_engine::conf::{AccessRule, AccessTarget, Xdp as WantedXdp};
-use ntp_engine::seams::Resolver;
 
-use crate::access::{AccessRules, HostAddresses, TooManyRules, add_rule};
-use crate::bpf::xdp::{Xdp, XdpError};
+use crate::access::TooManyRules;
+use crate::bpf::xdp::Xdp;
 use crate::counter_log::log_counters;
 use crate::event_loop::DaemonDriver;
 use crate::history_files::HistoryFiles;
 use crate::key_file::KeyFile;
 use crate::leap_file::LeapFile;
+use crate::listening::Listening;
 use crate::metrics::State;
-use crate::net::interfaces::{Served, host_addresses, tables};
-use crate::net::server::{InlineServer, WorkerThreads};
-use crate::resolver::Resolved;
-use crate::serving::access_list::{AccessList, SharedAccess};
+use crate::net::interfaces::Served;
+use crate::net::worker::Shared;
 use crate::serving::clients::Clients;
-use crate::serving::published::Published;
+use crate::serving::occupancy::Occupancy;
+use crate::source_folders::SourceFolders;
 use crate::temperature::Thermometer;
+pub(crate) use access::{Access, AccessError};
+pub(crate) use user_path::UserPath;
 
 /// Ticks between two looks at the host's addresses and interfaces.
 const ADDRESS_TICKS: u32 = 5;
@@ -47,38 +50,6 @@ pub(crate) enum Outcome {
     Ended,
     /// Without the time that it was to find.
     NoTime,
-}
-
-/// Who answers requests in user space.
-pub(crate) enum UserPath {
-    /// Nobody.
-    Nobody,
-    /// The timekeeping thread.
-    Inline(Box<InlineServer>),
-    /// Threads.
-    Threads(WorkerThreads),
-}
-
-impl UserPath {
-    /// What was served so far.
-    #[must_use]
-    pub(crate) fn counters(&self) -> Counters {
-        match self {
-            Self::Nobody => [0; COUNTER_COUNT],
-            Self::Inline(server) => server.counters(),
-            Self::Threads(threads) => threads.counters(),
-        }
-    }
-}
-
-/// Access rules, as far as they are known.
-pub(crate) struct Access {
-    /// The rules in the order of the configuration.
-    pub(crate) rules: Vec<AccessRule>,
-    /// Addresses of the hosts that they name.
-    pub(crate) hosts: HostAddresses,
-    /// Where the user path finds them.
-    pub(crate) shared: std::sync::Arc<SharedAccess>,
 }
 
 /// When the daemon ends without being told to.
@@ -108,6 +79,8 @@ pub(crate) struct Tasks {
     pub(crate) histories: HistoryFiles,
     /// The sensor that the clock is compensated by.
     pub(crate) thermometer: Option<Thermometer>,
+    /// Sources that are in files of their own.
+    pub(crate) source_folders: SourceFolders,
     /// When to end.
     pub(crate) limits: Limits,
     /// Whether systemd watches over the daemon.
@@ -116,6 +89,12 @@ pub(crate) struct Tasks {
     pub(crate) addresses: Vec<IpAddr>,
     /// What is known of clients.
     pub(crate) clients: Arc<Clients>,
+    /// How many there are.
+    pub(crate) occupancy: Occupancy,
+    /// Where requests may come in.
+    pub(crate) listening: Listening,
+    /// What those share who answer them in user space.
+    pub(crate) shared: Shared,
     /// Ticks so far.
     pub(crate) ticks: u32,
     /// Whether a command has told the daemon to end.
@@ -141,6 +120,7 @@ impl Tasks {
     /// To be called every second.
     pub(crate) fn tick(&mut self, driver: &mut DaemonDriver) {
         self.ticks = self.ticks.wrapping_add(1);
+        self.occupancy.count(&self.clients, driver.now().mono);
         if self.is_watched {
             tell_systemd(&[sd_notify::NotifyState::Watchdog]);
         }
@@ -198,65 +178,11 @@ impl Tasks {
         }
     }
 
-    /// Takes the address of a host that access rules name.
-    pub(crate) fn host_resolved(&mut self, driver: &DaemonDriver, resolved: &Resolved) {
-        let is_named = self.access.names().any(|name| name == resolved.name);
-        let Some(&address) = resolved.addresses.first().filter(|_| is_named) else { return };
-        let earlier = self.access.hosts.insert(resolved.name.clone(), address);
-        if earlier == Some(address) {
-            return;
-        }
-        match self.apply_access(&driver.seams().ref_map) {
-            Ok(()) => tracing::info!(host = resolved.name, %address, "Access rule takes effect"),
-            Err(error) => tracing::error!(%error, "Access rules stay as they were"),
-        }
-    }
-
     /// Reads the key file again, for sources and clients. Whether it was read; else the keys in force stay.
     pub(crate) fn read_keys(&self, driver: &mut DaemonDriver) -> bool {
         let is_read = self.key_file.read();
         driver.set_keys(Keys::clone(&self.key_file.keys().current()));
         is_read
-    }
-
-    /// Puts other access rules into force, and gives those that were.
-    ///
-    /// # Errors
-    /// [`TooManyRules`]; nothing is changed then.
-    pub(crate) fn change_access(
-        &mut self,
-        rules: Vec<AccessRule>,
-        driver: &mut DaemonDriver,
-    ) -> Result<Vec<AccessRule>, TooManyRules> {
-        let earlier = std::mem::replace(&mut self.access.rules, rules);
-        if let Err(error) = self.apply_access(&driver.seams().ref_map) {
-            self.access.rules = earlier;
-            return Err(error);
-        }
-        self.resolve_hosts(driver);
-        Ok(earlier)
-    }
-
-    /// Answers in the kernel on these interfaces from now on.
-    ///
-    /// # Errors
-    /// What keeps one from it that has not been there so far; nothing is changed then.
-    pub(crate) fn change_interfaces(
-        &mut self,
-        wanted: &[WantedXdp],
-        driver: &mut DaemonDriver,
-    ) -> Result<(), XdpError> {
-        let Some(xdp) = &mut self.xdp else {
-            if !wanted.is_empty() {
-                tracing::warn!("The first `xdp` line takes effect with the next start");
-            }
-            return Ok(());
-        };
-        xdp.change_interfaces(wanted)?;
-        self.served.interfaces = xdp.interfaces();
-        driver.seams_mut().ref_map.set_hold(xdp.hold());
-        self.refresh_addresses(&driver.seams().ref_map);
-        Ok(())
     }
 
     /// Logs what both paths have done.
@@ -270,24 +196,6 @@ impl Tasks {
     pub(crate) fn counters(&self) -> (Counters, Counters) {
         let xdp = self.xdp.as_ref().map_or([0; COUNTER_COUNT], Xdp::counters);
         (xdp, self.user_path.counters())
-    }
-
-    /// Adds an access rule, which is in force on both paths when this returns.
-    ///
-    /// # Errors
-    /// [`TooManyRules`], with nothing changed.
-    pub(crate) fn add_access(
-        &mut self,
-        rule: AccessRule,
-        driver: &DaemonDriver,
-    ) -> Result<(), TooManyRules> {
-        let before = self.access.rules.clone();
-        add_rule(&mut self.access.rules, rule);
-        let applied = self.apply_access(&driver.seams().ref_map);
-        if applied.is_err() {
-            self.access.rules = before;
-        }
-        applied
     }
 
     fn read_leap_seconds(&self, driver: &mut DaemonDriver) {
@@ -310,63 +218,6 @@ impl Tasks {
             xdp: self.xdp.as_ref().map(Xdp::counters),
             user: self.user_path.counters(),
         }
-    }
-
-    fn resolve_hosts(&self, driver: &mut DaemonDriver) {
-        for name in self.access.names() {
-            driver.seams_mut().resolver.resolve(name);
-        }
-    }
-
-    fn apply_access(&mut self, published: &Published) -> Result<(), TooManyRules> {
-        let list = AccessList::compile(&self.access.compiled())?;
-        let control = self.fill_xdp()?;
-        published.set_access(control);
-        self.access.shared.replace(list);
-        Ok(())
-    }
-
-    fn fill_xdp(&mut self) -> Result<AclControl, TooManyRules> {
-        let rules = self.access.compiled();
-        self.xdp.as_mut().map_or(Ok(AclControl::DENY_ALL), |xdp| xdp.fill_access(&rules))
-    }
-
-    fn refresh_addresses(&mut self, published: &Published) {
-        if self.xdp.is_none() {
-            return;
-        }
-        let host = match host_addresses() {
-            Ok(host) => host,
-            Err(error) => {
-                tracing::error!(%error, "The host's addresses are not known");
-                return;
-            }
-        };
-        let addresses = self.served.addresses(&host);
-        if addresses == self.addresses {
-            return;
-        }
-        let (tables, left_out) = tables(&addresses);
-        published.set_local(&tables);
-        tracing::info!(?addresses, "Addresses answered in XDP");
-        if left_out > 0 {
-            tracing::warn!(left_out, "Too many addresses for XDP: the daemon answers for the rest");
-        }
-        self.addresses = addresses;
-    }
-}
-
-impl Access {
-    fn compiled(&self) -> AccessRules {
-        AccessRules::from_config(&self.rules, &self.hosts)
-    }
-
-    /// Hosts that rules name.
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().filter_map(|rule| match &rule.target {
-            AccessTarget::Name(name) => Some(name.as_str()),
-            AccessTarget::Everyone | AccessTarget::Network(_) => None,
-        })
     }
 }
 

@@ -6,11 +6,12 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use ntp_common::time::NtpShort;
-use ntp_lab::scene::{CLIENT, SERVER, UPSTREAM};
+use ntp_lab::query::Reply;
+use ntp_lab::scene::{CLIENT, SERVER, SERVER_UPWARDS, UPSTREAM};
 use ntp_lab::{Chronyc, Told, Way, command_socket, peers};
 
-use crate::played::{LOCAL, PATIENCE, Played, answer, counted, until};
-use crate::trial::Needs::{Chronyc as ChronycNeeded, Chronyd, Namespaces};
+use crate::played::{LOCAL, PATIENCE, Played, QUIET, answer, counted, until};
+use crate::trial::Needs::{Chronyc as ChronycNeeded, Chronyd, Namespaces, Xdp};
 use crate::trial::trial;
 
 /// A port for commands that takes no privileges.
@@ -33,6 +34,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "access rules from chronyc are in force at once",
             &[Namespaces, ChronycNeeded],
             access,
+        ),
+        trial(
+            "who is allowed in a family that nobody was is answered at once",
+            &[Namespaces, Xdp, ChronycNeeded],
+            new_family,
         ),
         trial(
             "chronyc is answered whatever it says",
@@ -208,6 +214,26 @@ fn access() -> Result<()> {
     Ok(())
 }
 
+fn new_family() -> Result<()> {
+    for xdp in ["", "xdp lan mode native\n"] {
+        for threads in [0, 2] {
+            let directives = format!("{LOCAL}{xdp}serverthreads {threads}\nallow {}\n", CLIENT.v4);
+            let asked = Asked::open(&directives)?;
+            answer(&asked.played.client(SERVER.v4)?)?;
+            let client = asked.played.client(SERVER.v6)?;
+            let refused = client.query(PATIENCE)?;
+            ensure!(matches!(refused, Reply::Refused), "{refused:?} where nobody is allowed");
+            asked.give(&format!("allow {}", CLIENT.v6))?;
+            // The port was refused to this client's socket.
+            let client = asked.played.client(SERVER.v6)?;
+            answer(&client).with_context(|| directives.clone())?;
+            asked.give("deny all")?;
+            ensure!(matches!(client.query(QUIET)?, Reply::Silence), "answered though denied");
+        }
+    }
+    Ok(())
+}
+
 /// Every command of Debian 12's chronyc, which has no `selectopts` yet, with a part of what it is answered.
 const COMMANDS: &[(&str, &str)] = &[
     ("tracking", "Normal"),
@@ -316,6 +342,8 @@ fn sources() -> Result<()> {
     let row = rows.first().context("no data")?;
     let remote = u32::from_be_bytes(UPSTREAM.v4.octets());
     ensure!(row[0] == UPSTREAM.v4.to_string() && row[1] == format!("{remote:08X}"), "{row:?}");
+    let local = u32::from_be_bytes(SERVER_UPWARDS.v4.octets());
+    ensure!(data.output.contains(&format!("{local:08X}")), "no local address: {row:?}");
     // Port, leap, version, mode, stratum.
     ensure!(row[2] == "123", "{row:?}");
     ensure!(data.output.contains(",Normal,4,Server,3,"), "{row:?}");

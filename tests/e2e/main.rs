@@ -16,6 +16,7 @@ mod played;
 mod refusals;
 mod reload;
 mod restart;
+mod source_files;
 mod symmetric;
 mod trial;
 mod user_path;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         keys::trials(),
         reload::trials(),
         restart::trials(),
+        source_files::trials(),
         package::trials(),
     ];
     let trials = topics.into_iter().flatten().collect();

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
+use ntp_common::counters::{LEAKED, Reason, answered};
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::{HEADER_LEN, Header, NTP_PORT};
 use ntp_lab::query::Reply;
-use ntp_lab::scene::{CLIENT, LAN, SERVER, UPSTREAM};
+use ntp_lab::scene::{CLIENT, DENIED, LAN, SERVER, UPSTREAM};
 use ntp_lab::{Host, kernel};
 
 use crate::played::{LOCAL, Played, QUIET, answer, until};
@@ -30,6 +31,7 @@ const WINDOW: usize = 16;
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("reload changes whom XDP answers, and where", &[Namespaces, Xdp], xdp),
+        trial("first xdp line of a reload is in force at once", &[Namespaces, Xdp], first_xdp),
         trial("reload keeps what sources have measured", &[Namespaces, Chronyd], sources),
         trial("wrong configuration is refused and the old one stays", &[Namespaces], wrong),
         trial("reloads lose no request in XDP", &[Namespaces, Xdp], || under_load(true)),
@@ -45,9 +47,9 @@ fn xdp() -> Result<()> {
     played.reload(&format!("{xdp}allow\ndeny {}\n", CLIENT.v4), DONE)?;
     ensure!(matches!(client.query(QUIET)?, Reply::Silence), "a denied client is answered");
     played.reload(&format!("local stratum 9\nxdp {LAN} mode native\nallow\n"), DONE)?;
-    let before = ntp_common::counters::answered(&played.xdp()?);
+    let before = answered(&played.xdp()?);
     ensure!(answer(&client)?.header.stratum == 9, "the new `local` is not in force");
-    let after = ntp_common::counters::answered(&played.xdp()?);
+    let after = answered(&played.xdp()?);
     ensure!(after == before + 1, "{before} answers in XDP, then {after}");
 
     played.reload(&format!("{LOCAL}allow\n"), DONE)?;
@@ -55,13 +57,40 @@ fn xdp() -> Result<()> {
     ensure!(answer(&client)?.header.stratum == 5, "nobody answers without XDP");
     played.reload(&format!("{xdp}allow\n"), DONE)?;
     answer(&client)?;
-    let again = ntp_common::counters::answered(&played.xdp()?);
+    let again = answered(&played.xdp()?);
     ensure!(again == after + 1, "{after} answers in XDP, then {again}");
 
     let absent = format!("{xdp}xdp nosuch0 mode native\nallow\ndeny {}\n", CLIENT.v4);
     let log = played.reload(&absent, REFUSED)?;
     ensure!(log.contains("interface `nosuch0` does not exist"), "{log}");
     answer(&client).context("half of a refused configuration is in force")?;
+    Ok(())
+}
+
+fn first_xdp() -> Result<()> {
+    let limit = "ratelimit interval 12 burst 8 leak 4\n";
+    let played = Played::open(&format!("{LOCAL}{limit}allow\n"))?;
+    let client = played.client(SERVER.v4)?;
+    for _ in 0..4 {
+        answer(&client)?;
+    }
+    let denied = format!("deny {}\n", DENIED.v4);
+    played.reload(&format!("{LOCAL}{limit}xdp {LAN} mode native\nallow\n{denied}"), DONE)?;
+    for _ in 0..4 {
+        answer(&client)?;
+    }
+    let counters = played.xdp()?;
+    ensure!(answered(&counters) == 4, "{} of 4 answers in XDP", answered(&counters));
+    // Who had answers from the daemon owes them to the limit still.
+    client.query(QUIET)?;
+    let counters = played.xdp()?;
+    let over = counters[LEAKED] + counters[Reason::RateLimited as usize];
+    ensure!(over == 1, "a ninth request is not over the limit: {counters:?}");
+    played.client_from(DENIED.v4.into(), SERVER.v4.into())?.query(QUIET)?;
+    let denied = played.xdp()?[Reason::AccessDenied as usize];
+    ensure!(denied == 1, "{denied} denied in XDP");
+    played.reload(&format!("{LOCAL}allow\n"), DONE)?;
+    ensure!(kernel::attached_xdp(&played.scene.server, LAN)?.is_none(), "XDP is still on");
     Ok(())
 }
 
@@ -119,7 +148,7 @@ fn under_load(in_xdp: bool) -> Result<()> {
     let (sent, lost) = (sent.into_inner(), lost.into_inner());
     ensure!(sent >= REQUESTS && lost == 0, "{lost} of {sent} requests lost");
     if in_xdp {
-        let answered = ntp_common::counters::answered(&played.xdp()?);
+        let answered = answered(&played.xdp()?);
         ensure!(answered * 100 >= sent * 99, "{answered} of {sent} requests answered in XDP");
     }
     Ok(())

@@ -190,7 +190,7 @@ impl<R: Rng> Engine<R> {
             Event::Received { source, from, to, packet, at } => {
                 // Who serves nobody is followed by nobody.
                 let ours = to.filter(|_| self.config.serves).map(reference_id);
-                let arrived = Arrived { packet, from, at, ours };
+                let arrived = Arrived { packet, from, at, to, ours };
                 self.on_packet(source, &arrived, &now, &mut actions);
             }
             Event::Resolved { name, addresses } => {

@@ -50,6 +50,13 @@ pub enum Operation {
     },
     /// Add a source, as if the configuration had this line, too.
     Add(Box<Line>),
+    /// Give up the sources of a line of the configuration, or ask them in another way.
+    ReplaceLine {
+        /// The line.
+        line: Box<Line>,
+        /// A line about the same sources; `None`: there are to be none.
+        by: Option<Box<Line>>,
+    },
     /// Delete the source with this address.
     Delete(IpAddr),
     /// Forget all measurements, and be unsynchronised until there are new ones.
@@ -107,8 +114,8 @@ pub enum OperationError {
     /// There are [`MOST_LINES`].
     #[error("too many sources present")]
     TooMany,
-    /// The source asks for authentication, which is not built in.
-    #[error("authentication of sources is not built in")]
+    /// The source asks for Network Time Security, which is not built in.
+    #[error("Network Time Security is not built in")]
     Unsupported,
     /// A number of answers or requests of a burst is 0, or an offset or delay no number.
     #[error("value out of range")]

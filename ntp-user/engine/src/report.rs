@@ -221,10 +221,14 @@ pub struct SourceReport {
 pub struct PacketReport {
     /// Where packets go to.
     pub remote: SocketAddr,
+    /// The address of ours that they come back to; `None` before there was an answer.
+    pub local: Option<IpAddr>,
     /// The header; all fields that are not known yet are 0.
     pub header: Header,
     /// Whether it was interleaved (RFC 9769).
     pub interleaved: bool,
+    /// Whether it was authenticated.
+    pub authenticated: bool,
     /// Tests that it passed, one bit each: 1, 2, 3, 5, 6, 7, A, B, C, D of `chronyc ntpdata` from the highest to
     /// the lowest of ten.
     pub tests: u16,
@@ -248,6 +252,10 @@ pub struct PacketReport {
     pub valid: u64,
     /// Packets of which a sample was made.
     pub good: u64,
+    /// Timestamps by the kernel, of requests and replies of which a measurement was made.
+    pub kernel_stamps: [u64; 2],
+    /// The same by the network interface.
+    pub hardware_stamps: [u64; 2],
 }
 
 /// The clock and what it follows. Offsets are positive when our clock is behind true time.

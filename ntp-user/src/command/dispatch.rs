@@ -5,9 +5,9 @@ use ntp_engine::conf::{AccessRule, AccessTarget, Verdict};
 use ntp_engine::report::SourceReport;
 
 use super::clients::{self, Wanted};
-use super::{Commands, by_hand, operate, reports};
+use super::{Commands, by_hand, operate, paths, reports};
 use crate::event_loop::DaemonDriver;
-use crate::tasks::Tasks;
+use crate::tasks::{AccessError, Tasks};
 
 /// Carries out a command that who gives it may give.
 pub(super) fn carry_out(
@@ -75,8 +75,12 @@ fn report(
         Request::Activity => Reply::Activity(engine.activity()),
         Request::ServerStats => {
             let (xdp, user) = tasks.counters();
-            Reply::ServerStats(reports::server_stats(&xdp, &user, commands.totals))
+            let (service, kept) = (tasks.user_path.service(), tasks.shared.exchanges.kept());
+            let counters = (&xdp, &user);
+            Reply::ServerStats(reports::server_stats(counters, &service, kept, commands.totals))
         }
+        Request::Paths => Reply::Paths(paths::paths(driver, tasks)),
+        Request::Interface(index) => paths::interface(tasks, index),
         Request::Smoothing => {
             engine.smoothing(driver.now()).map_or(Status::NotEnabled.into(), |report| {
                 Reply::Smoothing(reports::smoothing(&report))
@@ -124,7 +128,7 @@ fn change(
         Request::CycleLogs if !commands.means.logs => Status::Success,
         Request::Dump => dump(driver, tasks),
         Request::Rekey => rekey(driver, tasks),
-        Request::ReloadSources if !commands.means.source_folders => Status::Success,
+        Request::ReloadSources => reload_sources(driver, tasks),
         _ => {
             tracing::warn!(?request, "This command is not built in yet");
             Status::Failed
@@ -140,6 +144,11 @@ fn dump(driver: &DaemonDriver, tasks: &Tasks) -> Status {
 /// Reads the key file again.
 fn rekey(driver: &mut DaemonDriver, tasks: &Tasks) -> Status {
     if tasks.read_keys(driver) { Status::Success } else { Status::Failed }
+}
+
+/// Reads source files again.
+fn reload_sources(driver: &mut DaemonDriver, tasks: &mut Tasks) -> Status {
+    if tasks.source_folders.reload(driver) { Status::Success } else { Status::Failed }
 }
 
 /// What is told about the source with this index.
@@ -182,7 +191,7 @@ fn add_rule(
 ) -> Status {
     let added = match table {
         AccessTable::Ntp => tasks.add_access(rule.clone(), driver),
-        AccessTable::Command => commands.access.add(rule.clone()),
+        AccessTable::Command => commands.access.add(rule.clone()).map_err(AccessError::from),
     };
     if let Err(error) = added {
         tracing::error!(%error, "Access rules stay as they were");

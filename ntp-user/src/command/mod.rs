@@ -11,8 +11,11 @@ mod folder;
 mod limit;
 mod network;
 mod operate;
+mod paths;
 mod reports;
 mod sockets;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
@@ -63,12 +66,11 @@ fn is_safe(path: &Path, owner: Owner) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Means {
     logs: bool,
-    source_folders: bool,
 }
 
 impl Means {
     fn of(config: &Config) -> Self {
-        Self { logs: !config.log.is_empty(), source_folders: !config.sourcedir.is_empty() }
+        Self { logs: !config.log.is_empty() }
     }
 }
 

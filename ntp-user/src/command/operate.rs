@@ -43,13 +43,7 @@ pub(super) fn operation(
             });
             Operation::Change { address, change }
         }
-        Request::AddSource(ref source) => {
-            if source.options.key.is_some() || source.options.nts {
-                tracing::warn!("Authentication of sources is not built in yet");
-                return Err(Status::Failed);
-            }
-            Operation::Add(source.clone())
-        }
+        Request::AddSource(ref source) => Operation::Add(source.clone()),
         Request::DeleteSource(address) => Operation::Delete(address_of(address)?),
         Request::Refresh => Operation::Refresh,
         Request::ResetSources => Operation::ResetSources,

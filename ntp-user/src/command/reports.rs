@@ -14,6 +14,8 @@ use ntp_engine::operation::SelectOptions;
 use ntp_engine::report::{self, PacketReport, SelectionReport, SourceReport, SourceState};
 use ntp_engine::seams::StampedBy;
 
+use crate::serving::service::Service;
+
 /// Units of short times of NTP in a second.
 const SHORT_UNITS: f64 = 65_536.0;
 
@@ -109,8 +111,7 @@ pub(super) fn ntp_data(report: &PacketReport) -> NtpData {
         report.stamped_by.unwrap_or((StampedBy::Daemon, StampedBy::Daemon));
     NtpData {
         remote: Address::Ip(report.remote.ip()),
-        // Requests leave from an address that the kernel chooses for each.
-        local: Address::Unspecified,
+        local: report.local.map_or(Address::Unspecified, Address::Ip),
         port: report.remote.port(),
         leap: header.leap as u8,
         version: header.version,
@@ -129,15 +130,15 @@ pub(super) fn ntp_data(report: &PacketReport) -> NtpData {
         jitter_asymmetry: report.jitter_asymmetry,
         tests: report.tests,
         is_interleaved: report.interleaved,
-        is_authenticated: false,
+        is_authenticated: report.authenticated,
         transmit_stamp: stamp(sent_by),
         receive_stamp: stamp(received_by),
         sent: report.sent,
         received: report.received,
         valid: report.valid,
         good: report.good,
-        kernel_stamps: [0; 2],
-        hardware_stamps: [0; 2],
+        kernel_stamps: report.kernel_stamps,
+        hardware_stamps: report.hardware_stamps,
     }
 }
 
@@ -218,7 +219,12 @@ const fn key_type(key_type: KeyType) -> u16 {
 
 /// `serverstats`: what both paths did together. A request that the program passed up is counted where it was
 /// answered.
-pub(super) fn server_stats(xdp: &Counters, user: &Counters, commands: PacketTotals) -> ServerStats {
+pub(super) fn server_stats(
+    (xdp, user): (&Counters, &Counters),
+    service: &Service,
+    (timestamps, span_s): (u64, u64),
+    commands: PacketTotals,
+) -> ServerStats {
     let (in_kernel, in_daemon) = (answered(xdp), answered(user));
     let limited = [xdp, user].map(|path| path[Reason::RateLimited as usize]);
     let dropped = limited.iter().sum();
@@ -230,6 +236,10 @@ pub(super) fn server_stats(xdp: &Counters, user: &Counters, commands: PacketTota
         // leaves is stamped by the daemon.
         receive_stamps: [0, in_kernel + in_daemon, 0],
         transmit_stamps: [in_daemon, in_kernel, 0],
+        authenticated: service.authenticated,
+        interleaved: service.interleaved,
+        timestamps,
+        span_s,
         ..ServerStats::default()
     }
 }

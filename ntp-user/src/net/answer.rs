@@ -59,6 +59,12 @@ impl Request {
         version_of(self.header[0])
     }
 
+    /// Whether it had a message authentication code that was right.
+    #[must_use]
+    pub const fn is_authenticated(&self) -> bool {
+        matches!(self.authentication, Authentication::Key(_))
+    }
+
     /// Checks the message authentication code of `packet`, if it has one.
     ///
     /// # Errors

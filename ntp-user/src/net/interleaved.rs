@@ -72,16 +72,26 @@ impl Exchanges {
         &self.pairs[usize::try_from(hash).unwrap_or_default() & (PAIRS - 1)]
     }
 
-    /// Turns a basic reply into an interleaved one if the request asks for it and the reply before is known.
-    /// RFC 9769 section 2.
-    pub fn interleave(&self, request: &[u8; HEADER_LEN], reply: &mut [u8; HEADER_LEN]) {
+    /// How many pairs are kept, and the seconds from the oldest to the latest.
+    #[must_use]
+    pub fn kept(&self) -> (u64, u64) {
+        let receives = self.pairs.iter().map(|pair| pair.receive.load(Ordering::Relaxed));
+        let kept = receives.filter(|&receive| receive != 0);
+        let spans = kept.map(|receive| (1, receive, receive));
+        let all = spans.reduce(|one, other| (one.0 + 1, one.1.min(other.1), one.2.max(other.2)));
+        all.map_or((0, 0), |(count, first, last)| (count, (last - first) >> 32))
+    }
+
+    /// Turns a basic reply into an interleaved one if the request asks for it and the reply before is known;
+    /// whether it has. RFC 9769 section 2.
+    pub fn interleave(&self, request: &[u8; HEADER_LEN], reply: &mut [u8; HEADER_LEN]) -> bool {
         if request[RECEIVE..TRANSMIT] == request[TRANSMIT..] {
-            return;
+            return false;
         }
-        if let Some(transmit) = self.take(word(request, ORIGIN)) {
-            reply[ORIGIN..RECEIVE].copy_from_slice(&request[RECEIVE..TRANSMIT]);
-            reply[TRANSMIT..].copy_from_slice(&transmit.to_be_bytes());
-        }
+        let Some(transmit) = self.take(word(request, ORIGIN)) else { return false };
+        reply[ORIGIN..RECEIVE].copy_from_slice(&request[RECEIVE..TRANSMIT]);
+        reply[TRANSMIT..].copy_from_slice(&transmit.to_be_bytes());
+        true
     }
 }
 
@@ -126,7 +136,8 @@ mod tests {
     fn check(exchanges: &Exchanges, asked: [u64; 3], told: [u64; 3]) {
         let [origin, receive, transmit] = asked;
         let mut reply = request(transmit, 71, 80);
-        exchanges.interleave(&request(origin, receive, transmit), &mut reply);
+        let is_told = exchanges.interleave(&request(origin, receive, transmit), &mut reply);
+        assert_eq!(is_told, told[0] != transmit, "asked {asked:?}");
         let words = [ORIGIN, RECEIVE, TRANSMIT].map(|at| word(&reply, at));
         assert_eq!(words, told, "asked {asked:?}");
     }
@@ -134,9 +145,13 @@ mod tests {
     #[test]
     fn reply_before_is_told_once() {
         let exchanges = Exchanges::new();
+        assert_eq!(exchanges.kept(), (0, 0));
         exchanges.keep(41, 50);
+        exchanges.keep(3 << 32 | 0x33, 50);
+        assert_eq!(exchanges.kept(), (2, 3));
         check(&exchanges, [41, 60, 61], [60, 71, 50]);
         check(&exchanges, [41, 60, 61], [61, 71, 80]);
+        assert_eq!(exchanges.kept(), (1, 0));
     }
 
     #[test]

@@ -16,7 +16,8 @@ use super::batch::{Calls, INBOX_LEN};
 use super::timestamping::stamp_chosen;
 use super::watched::Watched;
 use super::worker::{Shared, Worker};
-use crate::serving::counters::{WorkerCounters, sum};
+use crate::serving::counters::{WorkerCounters, service, sum};
+use crate::serving::service::Service;
 
 /// Serving threads.
 pub struct WorkerThreads {
@@ -33,11 +34,25 @@ impl WorkerThreads {
     pub fn start(groups: Vec<Vec<OwnedFd>>, shared: &Shared, cpus: &[u16]) -> io::Result<Self> {
         let stop = Arc::new(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let mut started = Self { stop, threads: Vec::new(), counters: Vec::new() };
-        for (number, sockets) in groups.into_iter().enumerate() {
-            let counters = WorkerCounters::new();
-            let (stop, shared) = (Arc::clone(&started.stop), shared.clone());
-            let cpu = cpus.get(number).copied();
-            started.counters.push(Arc::clone(&counters));
+        started.add(groups, shared, cpus)?;
+        Ok(started)
+    }
+
+    /// Starts more threads, as [`WorkerThreads::start`] does.
+    ///
+    /// # Errors
+    /// When a thread can't be made.
+    pub fn add(
+        &mut self,
+        groups: Vec<Vec<OwnedFd>>,
+        shared: &Shared,
+        cpus: &[u16],
+    ) -> io::Result<()> {
+        for (place, sockets) in groups.into_iter().enumerate() {
+            let (number, counters) = (self.threads.len(), WorkerCounters::new());
+            let (stop, shared) = (Arc::clone(&self.stop), shared.clone());
+            let cpu = cpus.get(place).copied();
+            self.counters.push(Arc::clone(&counters));
             let thread =
                 thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
                     cpu.into_iter().for_each(stay_on);
@@ -48,15 +63,21 @@ impl WorkerThreads {
                         tracing::error!(%error, "A serving thread has ended");
                     }
                 })?;
-            started.threads.push(thread);
+            self.threads.push(thread);
         }
-        Ok(started)
+        Ok(())
     }
 
     /// The counters of all threads together.
     #[must_use]
     pub fn counters(&self) -> Counters {
         sum(&self.counters)
+    }
+
+    /// How all threads serve.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        service(&self.counters)
     }
 
     /// How many threads there are.
@@ -167,6 +188,16 @@ impl InlineServer {
         Ok(Self { sockets, worker, counters })
     }
 
+    /// Watches more sockets; to be called within the runtime.
+    ///
+    /// # Errors
+    /// When a socket can't be watched.
+    pub fn add(&mut self, sockets: Vec<OwnedFd>) -> io::Result<()> {
+        let sockets = sockets.into_iter().map(Watched::new).collect::<io::Result<Vec<_>>>()?;
+        self.sockets.extend(sockets);
+        Ok(())
+    }
+
     /// Waits for a packet and serves it; never returns when there is no socket. May be dropped while it
     /// waits.
     pub async fn serve_one(&mut self) {
@@ -184,6 +215,12 @@ impl InlineServer {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.counters.read()
+    }
+
+    /// How it serves.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        self.counters.service.read()
     }
 }
 

@@ -185,7 +185,9 @@ impl Worker {
                 let is_kept = may_interleave(&request.header) && !request.is_kiss;
                 if is_kept {
                     let left = transmit_of(&octets);
-                    exchanges.interleave(&request.header, &mut octets);
+                    if exchanges.interleave(&request.header, &mut octets) {
+                        counters.service.interleaved();
+                    }
                     exchanges.keep(receive_of(&octets), left);
                 }
                 let is_stamped = is_kept && self.has_stamps;
@@ -195,17 +197,25 @@ impl Worker {
                 });
             }
             outbox.send(socket, |index| {
-                let request = &due[index].request;
-                if request.is_kiss {
-                    counters.add(KISSES);
-                } else {
-                    counters.answered(request.family, request.version());
-                }
+                count(&due[index], transmit, counters);
             });
         }
         if stamped > 0 {
             self.read_stamps(socket);
         }
+    }
+}
+
+/// Counts a reply that was sent.
+fn count(due: &Due, transmit: MonoNs, counters: &WorkerCounters) {
+    let request = &due.request;
+    if request.is_kiss {
+        return counters.add(KISSES);
+    }
+    counters.answered(request.family, request.version());
+    counters.service.answered(transmit.since(due.arrival));
+    if request.is_authenticated() {
+        counters.service.authenticated();
     }
 }
 

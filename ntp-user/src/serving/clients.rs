@@ -6,8 +6,8 @@
 //! when there are more clients than records: [`ntp_common::clients::place`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ntp_common::clients::{
@@ -98,7 +98,7 @@ impl Clients {
     /// Uses the table of the XDP program, which has as many sets as the rules say.
     #[must_use]
     pub fn mapped(rules: ClientRules, map: MappedClients) -> Arc<Self> {
-        Self::new(Table { rules: stored(rules), words: Words::Mapped(map) })
+        Self::new(Table { rules: stored(rules), heap: Box::default(), mapped: map.into() })
     }
 
     fn new(requests: Table) -> Arc<Self> {
@@ -106,6 +106,15 @@ impl Clients {
         let sets = if rules.sets == 0 { 0 } else { COMMAND_SETS };
         let unlimited = ClientRules { sets, interval_ns: 0, tolerance_ns: 0, ..rules };
         Arc::new(Self { requests, commands: Table::on_heap(unlimited) })
+    }
+
+    /// Moves to the table of an XDP program that was loaded just now, which has as many sets. Who is charged while
+    /// this runs may be charged in vain, once. Does nothing for clients that are in such a table.
+    pub fn move_to(&self, map: MappedClients) {
+        for (word, known) in map.words().iter().zip(self.requests.words()) {
+            word.store(known.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let _was_there = self.requests.mapped.set(map);
     }
 
     /// Charges a client for a time request.
@@ -183,7 +192,7 @@ impl Clients {
     /// Memory of the tables, octets.
     #[must_use]
     pub fn octets(&self) -> usize {
-        size_of_val(self.requests.words.all()) + size_of_val(self.commands.words.all())
+        size_of_val(self.requests.words()) + size_of_val(self.commands.words())
     }
 
     /// The rules in force.
@@ -218,22 +227,9 @@ impl Clients {
 #[derive(Debug)]
 struct Table {
     rules: [AtomicU64; RULES_WORDS],
-    words: Words,
-}
-
-#[derive(Debug)]
-enum Words {
-    Heap(Box<[AtomicU64]>),
-    Mapped(MappedClients),
-}
-
-impl Words {
-    fn all(&self) -> &[AtomicU64] {
-        match self {
-            Self::Heap(words) => words,
-            Self::Mapped(map) => map.words(),
-        }
-    }
+    /// Of use as long as there is no map.
+    heap: Box<[AtomicU64]>,
+    mapped: OnceLock<MappedClients>,
 }
 
 fn stored(rules: ClientRules) -> [AtomicU64; RULES_WORDS] {
@@ -269,8 +265,12 @@ impl Set<'_> {
 impl Table {
     fn on_heap(rules: ClientRules) -> Self {
         let len = (rules.sets * SET_LINES) as usize * LINE_WORDS;
-        let words = (0..len).map(|_| AtomicU64::new(0)).collect();
-        Self { rules: stored(rules), words: Words::Heap(words) }
+        let heap = (0..len).map(|_| AtomicU64::new(0)).collect();
+        Self { rules: stored(rules), heap, mapped: OnceLock::new() }
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        self.mapped.get().map_or(&self.heap, MappedClients::words)
     }
 
     fn rules(&self) -> ClientRules {
@@ -284,7 +284,7 @@ impl Table {
     }
 
     fn sets(&self) -> usize {
-        self.words.all().len() / (SET_LINES as usize * LINE_WORDS)
+        self.words().len() / (SET_LINES as usize * LINE_WORDS)
     }
 
     fn key(&self, client: IpAddr) -> ClientKey {
@@ -299,7 +299,7 @@ impl Table {
     }
 
     fn set(&self, index: usize) -> Option<Set<'_>> {
-        let (lines, _) = self.words.all().as_chunks::<LINE_WORDS>();
+        let (lines, _) = self.words().as_chunks::<LINE_WORDS>();
         let (first, second) = lines.split_at_checked(self.sets())?;
         Some(Set { first: LiveLine(first.get(index)?), second: LiveLine(second.get(index)?) })
     }

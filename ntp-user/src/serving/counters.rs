@@ -5,16 +5,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ntp_common::counters::{COUNTER_COUNT, Counters, Family, Reason, accumulate, answered_index};
 
+use super::service::{Service, ServiceCounters};
+
 /// The counters of one worker; on cache lines of their own, so that workers do not slow each other down.
 #[derive(Debug)]
 #[repr(align(128))]
-pub struct WorkerCounters([AtomicU64; COUNTER_COUNT]);
+pub struct WorkerCounters {
+    counters: [AtomicU64; COUNTER_COUNT],
+    /// How it serves.
+    pub service: ServiceCounters,
+}
 
 impl WorkerCounters {
     /// Counters at zero.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::new(Self([const { AtomicU64::new(0) }; COUNTER_COUNT]))
+        let counters = [const { AtomicU64::new(0) }; COUNTER_COUNT];
+        Arc::new(Self { counters, service: ServiceCounters::default() })
     }
 
     /// Counts a request that was answered. `version` is 1 to 4.
@@ -30,15 +37,25 @@ impl WorkerCounters {
     /// The counters as they are now.
     #[must_use]
     pub fn read(&self) -> Counters {
-        std::array::from_fn(|index| self.0[index].load(Ordering::Relaxed))
+        std::array::from_fn(|index| self.counters[index].load(Ordering::Relaxed))
     }
 
     /// Adds one to the counter at `index`. Only the worker that owns the counters calls this: no
     /// read-modify-write is needed.
     pub fn add(&self, index: usize) {
-        let counter = &self.0[index];
+        let counter = &self.counters[index];
         counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
+}
+
+/// How all workers serve.
+#[must_use]
+pub fn service<'a>(workers: impl IntoIterator<Item = &'a Arc<WorkerCounters>>) -> Service {
+    let mut total = Service::default();
+    for worker in workers {
+        total.add(&worker.service.read());
+    }
+    total
 }
 
 /// The sum over all workers.

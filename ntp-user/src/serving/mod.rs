@@ -4,6 +4,8 @@
 pub mod access_list;
 pub mod clients;
 pub mod counters;
+pub mod occupancy;
 pub mod published;
 pub mod ring;
+pub mod service;
 pub mod versioned;

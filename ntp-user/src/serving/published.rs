@@ -39,6 +39,12 @@ impl Published {
         published
     }
 
+    /// Publishes in the page of a program, too, that was loaded just now, from the next snapshot on.
+    pub fn publish_in_xdp(&mut self, page: MappedPage, hold: Option<Duration>) {
+        self.xdp = Some(SnapshotWriter::new(page));
+        self.set_hold(hold);
+    }
+
     /// How long XDP is to go on should the daemon be killed, from the next snapshot on.
     pub fn set_hold(&mut self, hold: Option<Duration>) {
         let hold_ns = hold.map_or(0, |hold| u64::try_from(hold.as_nanos()).unwrap_or(u64::MAX));

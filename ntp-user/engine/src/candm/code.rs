@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::address::ADDRESS_LEN;
-use super::{NAME_LEN, reply};
+use super::{NAME_LEN, own, reply};
 use crate::conf::OpenCommand;
 
 /// Octets of a request before its body.
@@ -78,11 +78,15 @@ pub enum Code {
     SelectOptions = 72,
     Offset = 73,
     Local = 74,
+    /// Ours: [`super::Paths`].
+    Paths = 31_001,
+    /// Ours: [`super::Interface`].
+    Interface = 31_002,
 }
 
 /// Every command, with the octets of its request's body and of its reply's: of the shorter one where chrony has
 /// had two.
-const COMMANDS: [(Code, usize, usize); 61] = [
+const COMMANDS: [(Code, usize, usize); 63] = [
     (Code::Online, 2 * ADDRESS_LEN, 0),
     (Code::Offline, 2 * ADDRESS_LEN, 0),
     (Code::Burst, 2 * ADDRESS_LEN + 8, 0),
@@ -144,6 +148,8 @@ const COMMANDS: [(Code, usize, usize); 61] = [
     (Code::SelectOptions, ADDRESS_LEN + 12, 0),
     (Code::Offset, ADDRESS_LEN + 8, 0),
     (Code::Local, 28, 0),
+    (Code::Paths, 0, own::PATHS_LEN),
+    (Code::Interface, 4, own::INTERFACE_LEN),
 ];
 
 impl Code {

@@ -6,9 +6,11 @@
 
 mod add_source;
 mod address;
+mod client;
 mod code;
 mod float;
 mod octets;
+mod own;
 mod packet;
 mod reply;
 mod reports;
@@ -19,7 +21,9 @@ mod tests;
 mod time;
 
 pub use address::Address;
+pub use client::{NoAnswer, Question};
 pub use code::Code;
+pub use own::{Interface, PathCounts, Paths};
 pub use packet::{Asked, Ignored, Received, receive};
 pub use reply::Reply;
 pub use reports::{

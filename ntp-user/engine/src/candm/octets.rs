@@ -29,6 +29,17 @@ impl<'a> Reader<'a> {
         u32::from_be_bytes(self.take())
     }
 
+    pub(super) fn u64(&mut self) -> u64 {
+        u64::from_be_bytes(self.take())
+    }
+
+    /// Text up to its first zero, or as long as there is room; what is no UTF-8 is replaced.
+    pub(super) fn text<const LEN: usize>(&mut self) -> String {
+        let octets: [u8; LEN] = self.take();
+        let text = octets.split(|&octet| octet == 0).next().unwrap_or_default();
+        String::from_utf8_lossy(text).into_owned()
+    }
+
     pub(super) fn i32(&mut self) -> i32 {
         i32::from_be_bytes(self.take())
     }
@@ -67,6 +78,15 @@ impl Writer {
     /// A count that saturates.
     pub(super) fn count(&mut self, value: u64) -> &mut Self {
         self.u32(u32::try_from(value).unwrap_or(u32::MAX))
+    }
+
+    /// Text with a zero at its end; what is too long is cut.
+    pub(super) fn text<const LEN: usize>(&mut self, text: &str) -> &mut Self {
+        let mut octets = [0; LEN];
+        let fits = |at: &usize| text.is_char_boundary(*at);
+        let kept = (0..LEN.min(text.len() + 1)).rev().find(fits).unwrap_or_default();
+        octets[..kept].copy_from_slice(&text.as_bytes()[..kept]);
+        self.octets(&octets)
     }
 
     /// The packet.

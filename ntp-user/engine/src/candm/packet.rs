@@ -8,9 +8,9 @@ use super::status::Status;
 use super::{MAX_REQUEST_LEN, VERSION};
 
 /// What a packet with a request says it is.
-const REQUEST: u8 = 1;
+pub(super) const REQUEST: u8 = 1;
 /// What a packet with a reply says it is.
-const REPLY: u8 = 2;
+pub(super) const REPLY: u8 = 2;
 /// The oldest version whose users understand the reply that theirs is another one.
 const OLDEST_TOLD: u8 = 5;
 

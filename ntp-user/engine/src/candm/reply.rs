@@ -2,7 +2,9 @@
 
 use super::NAME_LEN;
 use super::address::ADDRESS_LEN;
+use super::code::Code;
 use super::octets::Writer;
+use super::own::{INTERFACE_LEN, Interface, PATHS_LEN, Paths};
 use super::reports::{
     AuthData, Client, Clients, Correction, ManualSample, NtpData, PacketTotals, SelectData,
     ServerStats, Smoothing, SourceData, SourceStats, Tracking,
@@ -31,7 +33,7 @@ pub(super) const CLIENTS_LEN: usize = 12 + Clients::MOST * (ADDRESS_LEN + 40);
 /// Times given by hand in a reply at most.
 const MOST_MANUAL_SAMPLES: usize = 16;
 /// Stands for "never" and "not known".
-const NEVER: u32 = u32::MAX;
+pub(super) const NEVER: u32 = u32::MAX;
 
 /// What is answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +68,10 @@ pub enum Reply {
     SelectData(SelectData),
     /// Clients.
     Clients(Clients),
+    /// Both paths.
+    Paths(Paths),
+    /// An interface of the XDP program.
+    Interface(Interface),
 }
 
 impl From<Status> for Reply {
@@ -100,6 +106,8 @@ impl Reply {
             Self::AuthData(_) => 20,
             Self::Clients(_) => 21,
             Self::SelectData(_) => 23,
+            Self::Paths(_) => Code::Paths as u16,
+            Self::Interface(_) => Code::Interface as u16,
             Self::ServerStats(_) => {
                 if before_44 {
                     24
@@ -133,6 +141,8 @@ impl Reply {
             Self::AuthData(_) => AUTH_DATA_LEN,
             Self::Clients(_) => CLIENTS_LEN,
             Self::SelectData(_) => SELECT_DATA_LEN,
+            Self::Paths(_) => PATHS_LEN,
+            Self::Interface(_) => INTERFACE_LEN,
             Self::ServerStats(_) if before_44 => SERVER_STATS_BEFORE_44_LEN,
             Self::ServerStats(_) => SERVER_STATS_LEN,
             Self::NtpData(_) if before_44 => NTP_DATA_BEFORE_44_LEN,
@@ -160,6 +170,8 @@ impl Reply {
             Self::AuthData(data) => auth_data(data, to),
             Self::Clients(table) => write_clients(table, to),
             Self::SelectData(data) => select_data(data, to),
+            Self::Paths(paths) => paths.write(to),
+            Self::Interface(interface) => interface.write(to),
             Self::ServerStats(stats) => server_stats(stats, to, before_44),
             Self::NtpData(data) => ntp_data(data, to, before_44),
         }

@@ -27,6 +27,8 @@ pub enum Request {
     ServerStats,
     RtcReport,
     ManualList,
+    Paths,
+    Interface(u32),
     /// The clients from `first` on, at most `count`, with at least `min_hits` packets; with `reset`, their
     /// counts begin anew.
     Clients {
@@ -151,6 +153,8 @@ pub(super) fn read(code: Code, mut from: Reader<'_>) -> Result<Request, Status> 
         Code::ServerStats => Request::ServerStats,
         Code::RtcReport => Request::RtcReport,
         Code::ManualList => Request::ManualList,
+        Code::Paths => Request::Paths,
+        Code::Interface => Request::Interface(from.u32()),
         Code::Clients => {
             let (first, count, min_hits) = (from.u32(), from.u32(), from.u32());
             Request::Clients { first, count, min_hits, reset: from.u32() != 0 }

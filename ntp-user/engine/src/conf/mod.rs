@@ -31,6 +31,8 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
+
 pub use access::{AccessRule, AccessTarget, Verdict};
 pub use config::{Config, DEFAULT_COMMAND_SOCKET, DEFAULT_PIDFILE};
 pub use effective::Effective;
@@ -83,6 +85,21 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Errors> {
 pub fn parse_with(file_name: &str, text: &str, files: &mut dyn Files) -> Result<Parsed, Errors> {
     let mut reader = reader::Reader::new(files);
     reader.read_file(file_name, text);
+    reader.finish()
+}
+
+/// Reads once more the files of `sourcedir` lines: the sources that are in them now.
+///
+/// # Errors
+/// Nothing that is in a file: such mistakes are warnings.
+pub fn parse_source_folders(
+    folders: &[Located<Vec<PathBuf>>],
+    files: &mut dyn Files,
+) -> Result<Parsed, Errors> {
+    let mut reader = reader::Reader::new(files);
+    for line in folders {
+        reader.read_source_folders(&line.at, &line.value);
+    }
     reader.finish()
 }
 

@@ -1,12 +1,14 @@
 //! Walks over the lines of a configuration and of the files that it includes, in chrony's order.
 //! Files are provided by the caller; how deep and how many is limited here.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::config::Config;
 use super::directive::{self, Action, Directive};
 use super::error::{Errors, Problem, Severity, Subject};
 use super::lexer::{Line, Word, lines};
+use super::location::Location;
 use super::statement::{Log, Owner, Read, Statement};
 use super::suggest::nearest;
 use super::{COMMAND_LINE, Parsed};
@@ -89,6 +91,13 @@ impl<'f> Reader<'f> {
     /// Reads an argument of the command line.
     pub(super) fn read_argument(&mut self, number: u32, argument: &str) {
         self.read_line(&Arc::from(COMMAND_LINE), &Line::new(number, argument));
+    }
+
+    /// Reads the files of a `sourcedir` line.
+    pub(super) fn read_source_folders(&mut self, at: &Location, directories: &[PathBuf]) {
+        let words = directories.iter().map(|directory| format!(" {}", directory.display()));
+        let text = format!("sourcedir{}", words.collect::<String>());
+        self.read_line(&at.file, &Line::new(at.line, &text));
     }
 
     /// Gives the configuration, unless anything was wrong.

@@ -56,6 +56,17 @@ pub struct Source {
     pub options: SourceOptions,
 }
 
+impl Source {
+    /// Whether two lines are about the same sources, however they are asked.
+    #[must_use]
+    pub fn is_same_source(&self, other: &Self) -> bool {
+        let (a, b) = (&self.options, &other.options);
+        self.kind == other.kind
+            && self.host == other.host
+            && (a.port, a.family, a.offline) == (b.port, b.family, b.offline)
+    }
+}
+
 /// How many sources one line stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {

@@ -58,6 +58,9 @@ impl<R: Rng> Engine<R> {
                 self.forget_measurements(now, actions);
                 Ok(())
             }
+            Operation::ReplaceLine { ref line, ref by } => {
+                self.replace_line(line, by.as_deref(), now, actions)
+            }
             Operation::Refresh => {
                 self.lines.iter_mut().for_each(|line| line.refresh(now.mono));
                 self.ask_names(now, actions);

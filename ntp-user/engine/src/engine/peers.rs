@@ -10,6 +10,7 @@ use super::Engine;
 use crate::report::PacketReport;
 use crate::seams::Now;
 use crate::seconds;
+use crate::select::is_authenticated;
 use crate::source::{LastPacket, Presentation, Source};
 
 impl<R: Rng> Engine<R> {
@@ -41,8 +42,11 @@ fn packet_report(source: &Source) -> PacketReport {
     let number = |of: fn(&LastPacket) -> f64| last.map_or(0.0, of);
     PacketReport {
         remote: source.address(),
+        local: source.local(),
         header: last.map_or(Header::read(&[0; HEADER_LEN]), |last| last.header),
         interleaved: last.is_some_and(|last| last.interleaved),
+        // Without the right code a packet is not looked at.
+        authenticated: last.is_some() && is_authenticated(source.options()),
         tests: last.map_or(0, |last| last.tests),
         offset_s: number(|last| last.offset_s),
         delay_s: number(|last| last.delay_s),
@@ -54,5 +58,7 @@ fn packet_report(source: &Source) -> PacketReport {
         received: counts.accepted + counts.rejected,
         valid: counts.valid,
         good: counts.accepted,
+        kernel_stamps: counts.kernel_stamps,
+        hardware_stamps: counts.hardware_stamps,
     }
 }

@@ -6,6 +6,7 @@ use rand::Rng;
 use super::Engine;
 use crate::conf::{Host, Source as Line};
 use crate::names::ConfiguredLine;
+use crate::operation::OperationError;
 use crate::seams::{Action, Now};
 use crate::settings::EngineConfig;
 
@@ -17,7 +18,7 @@ impl<R: Rng> Engine<R> {
         self.end_initial(&now, &mut actions);
         let mut wanted = config.sources.clone();
         for index in (0..self.lines.len()).rev() {
-            match wanted.iter().position(|line| is_same(line, self.lines[index].line())) {
+            match wanted.iter().position(|line| line.is_same_source(self.lines[index].line())) {
                 Some(at) => self.change_line(index, &wanted.remove(at), &now),
                 None => self.drop_line(index, &mut actions),
             }
@@ -43,6 +44,33 @@ impl<R: Rng> Engine<R> {
         actions
     }
 
+    /// Gives up the sources of a line, or has them asked as another line about the same ones says.
+    pub(super) fn replace_line(
+        &mut self,
+        line: &Line,
+        by: Option<&Line>,
+        now: &Now,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), OperationError> {
+        let is_meant = |known: &Line| known.is_same_source(line);
+        let index = self.lines.iter().rposition(|known| is_meant(known.line()));
+        let index = index.ok_or(OperationError::NoSuchSource)?;
+        let configured = self.config.sources.iter().rposition(is_meant);
+        if let Some(line) = by {
+            self.change_line(index, line, now);
+        } else {
+            self.drop_line(index, actions);
+        }
+        match (configured, by) {
+            (Some(at), Some(line)) => self.config.sources[at].clone_from(line),
+            (Some(at), None) => drop(self.config.sources.remove(at)),
+            (None, _) => {}
+        }
+        self.reselect(now, actions);
+        self.publish(now, actions);
+        Ok(())
+    }
+
     fn change_line(&mut self, index: usize, line: &Line, now: &Now) {
         if self.lines[index].line() == line {
             return;
@@ -62,12 +90,4 @@ impl<R: Rng> Engine<R> {
             actions.push(Action::Close { source });
         }
     }
-}
-
-/// Whether two lines are about the same sources, however they are asked.
-fn is_same(one: &Line, other: &Line) -> bool {
-    let (a, b) = (&one.options, &other.options);
-    one.kind == other.kind
-        && one.host == other.host
-        && (a.port, a.family, a.offline) == (b.port, b.family, b.offline)
 }

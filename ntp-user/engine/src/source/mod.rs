@@ -56,6 +56,8 @@ pub(crate) struct Source {
     measured_offset_s: f64,
     /// What those who follow us say of the address that it knows us by.
     ours: Option<ReferenceId>,
+    /// The address of ours that it answers to.
+    local: Option<IpAddr>,
     /// The server does not want to be asked.
     refused: bool,
     /// Samples in a row that selection could not use.
@@ -100,6 +102,7 @@ impl Source {
             last_packet: None,
             measured_offset_s: 0.0,
             ours: None,
+            local: None,
             refused: false,
             wrong: 0,
             interleaves: false,
@@ -271,6 +274,11 @@ impl Source {
     /// What those who follow us say of the address that it knows us by, once that is known.
     pub(crate) fn ours(&self) -> Option<ReferenceId> {
         self.ours
+    }
+
+    /// The address of ours that it answers to, once it has answered.
+    pub(crate) fn local(&self) -> Option<IpAddr> {
+        self.local
     }
 
     /// What the last packet said that answered one of ours.

@@ -1,6 +1,6 @@
 //! What becomes of a packet of a source: a sample, a refusal that is obeyed, or nothing.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ntp_common::time::MonoNs;
 use ntp_common::wire::{Header, ReferenceId};
@@ -28,6 +28,23 @@ pub(crate) struct PacketCounts {
     pub(crate) rejected: u64,
     /// That answered one of ours.
     pub(crate) valid: u64,
+    /// Of measurements, timestamps by the kernel: of what left, and of what came in.
+    pub(crate) kernel_stamps: [u64; 2],
+    /// The same by the network interface.
+    pub(crate) hardware_stamps: [u64; 2],
+}
+
+impl PacketCounts {
+    /// Counts who stamped the two packets of a measurement.
+    fn stamped(&mut self, measured: &Measured) {
+        for (direction, by) in [measured.left.by, measured.arrived.by].into_iter().enumerate() {
+            match by {
+                StampedBy::Daemon => {}
+                StampedBy::Kernel => self.kernel_stamps[direction] += 1,
+                StampedBy::Hardware => self.hardware_stamps[direction] += 1,
+            }
+        }
+    }
 }
 
 /// A packet that came in.
@@ -36,7 +53,9 @@ pub(crate) struct Arrived<'a> {
     pub(crate) packet: &'a [u8],
     pub(crate) from: SocketAddr,
     pub(crate) at: Stamped,
-    /// What those who follow us say of the address that it was sent to.
+    /// The address that it was sent to, if that is known.
+    pub(crate) to: Option<IpAddr>,
+    /// What those who follow us say of that address.
     pub(crate) ours: Option<ReferenceId>,
 }
 
@@ -106,7 +125,7 @@ impl Source {
     }
 
     fn check(&mut self, arrived: &Arrived<'_>, keys: &Keys) -> Result<Answer, Rejection> {
-        let Arrived { packet, from, at, ours } = *arrived;
+        let Arrived { packet, from, at, to, ours } = *arrived;
         let header = reply::header(packet, from, self.address, self.role())?;
         authentication::check(self.options.key, packet, keys)?;
         let matched = self.association.recognise(&header, at)?;
@@ -125,6 +144,10 @@ impl Source {
         }
         self.counts.valid += 1;
         self.ours = ours.or(self.ours);
+        self.local = to.or(self.local);
+        if let Ok(measured) = &measured {
+            self.counts.stamped(measured);
+        }
         let sample =
             synchronised.and(measured).and_then(|measured| self.sample(&header, &measured));
         let loops = header.stratum > 1 && ours == Some(header.reference_id);
