@@ -17,6 +17,7 @@ mod refusals;
 mod reload;
 mod restart;
 mod source_files;
+mod status;
 mod symmetric;
 mod trial;
 mod user_path;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         reload::trials(),
         restart::trials(),
         source_files::trials(),
+        status::trials(),
         package::trials(),
     ];
     let trials = topics.into_iter().flatten().collect();

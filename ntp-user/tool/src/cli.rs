@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::load::{self, arguments::LoadTest};
+use crate::status::{self, StatusArguments, TopArguments};
 
 /// The operator's tool of ntp-xdp.
 #[derive(Debug, Parser)]
@@ -16,6 +17,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show whether the time is good, from whom, and who asks for it
+    Status(StatusArguments),
+    /// Show the same again and again, on the whole terminal
+    Top(TopArguments),
     /// Put an NTP server under load, and measure what it answers, how fast, and how right
     LoadTest(Box<LoadTest>),
 }
@@ -24,10 +29,12 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
-        Command::LoadTest(arguments) => load::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => status::top(&arguments),
+        Command::LoadTest(arguments) => load::run(&arguments).map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

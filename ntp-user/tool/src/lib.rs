@@ -10,4 +10,5 @@
 pub mod cli;
 pub mod conditions;
 pub mod load;
+pub mod status;
 pub mod units;
