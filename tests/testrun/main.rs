@@ -14,6 +14,7 @@ mod leap;
 mod limits;
 mod model;
 mod random;
+mod rules;
 mod torn;
 mod world;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         trial("corpus_agrees_with_the_model_octet_by_octet", identity::corpus_and_model),
         trial("running_time_is_extrapolated_as_the_model_does", identity::running_time),
         trial("most_specific_rule_decides_who_is_answered", identity::access),
+        trial("a_million_addresses_under_changing_rules_are_judged_as_by_a_list", rules::changing),
         trial("expired_and_withdrawn_snapshots_are_passed_up", identity::expiry),
         trial("poll_is_raised_to_the_minimum_of_the_snapshot", identity::minimum_poll),
         trial(

@@ -77,7 +77,12 @@ impl Server {
             let network: IpNet = network.parse().with_context(|| format!("network {network}"))?;
             compiled.lay(network, *is_allowed, false);
         }
-        let control = self.tables.fill(&compiled)?;
+        self.put(&compiled)
+    }
+
+    /// Puts compiled rules into force.
+    pub(crate) fn put(&mut self, rules: &AccessRules) -> Result<()> {
+        let control = self.tables.fill(rules)?;
         self.page.set_access(control);
         Ok(())
     }
