@@ -102,7 +102,9 @@ pub(crate) async fn run(
                 driver.on_resolved(&resolved.name, &resolved.addresses);
             }
             // Who asked may have gone.
-            Event::Question(question) => drop(question.send(tasks.state(driver))),
+            Event::Question(question) => {
+                drop(question.send(tasks.state(driver, sources.commands.counts())));
+            }
             Event::Command(packet) => sources.commands.take(&packet, driver, tasks),
             Event::Deadline => driver.on_timer(),
             Event::ClockSet => driver.on_clock_stepped_by_other(),

@@ -21,7 +21,7 @@ use crate::history_files::HistoryFiles;
 use crate::key_file::KeyFile;
 use crate::leap_file::LeapFile;
 use crate::listening::Listening;
-use crate::metrics::State;
+use crate::metrics::{CommandCounts, State};
 use crate::net::interfaces::Served;
 use crate::net::worker::Shared;
 use crate::serving::clients::Clients;
@@ -206,7 +206,7 @@ impl Tasks {
 
     /// The daemon's state, for metrics.
     #[must_use]
-    pub(crate) fn state(&self, driver: &DaemonDriver) -> State {
+    pub(crate) fn state(&self, driver: &DaemonDriver, commands: CommandCounts) -> State {
         let (now, published) = (driver.now(), &driver.seams().ref_map);
         let age_s = |at: MonoNs| Duration::from_nanos(now.mono.since(at)).as_secs_f64();
         State {
@@ -217,6 +217,10 @@ impl Tasks {
             interfaces: self.xdp.as_ref().map(Xdp::attached).unwrap_or_default(),
             xdp: self.xdp.as_ref().map(Xdp::counters),
             user: self.user_path.counters(),
+            service: self.user_path.service(),
+            client_slots: u32::try_from(self.clients.capacity()).unwrap_or(u32::MAX),
+            clients: self.occupancy.clients(),
+            commands,
         }
     }
 }

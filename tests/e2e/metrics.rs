@@ -53,6 +53,10 @@ fn counts() -> Result<()> {
     let denied = [("path", "xdp"), ("reason", "access_denied")];
     let denied = page.sum("ntp_xdp_packets_unanswered_total", &denied);
     ensure!(denied == 1, "{denied} denied");
+    let answered = page.sum("ntp_xdp_user_service_seconds_count", &[]);
+    ensure!(answered == 2, "{answered} times of answers by the daemon");
+    let clients = page.sum("ntp_xdp_clients", &[]);
+    ensure!(clients <= 2, "{clients} clients are recorded");
     let interface = page.sum("ntp_xdp_interface_info", &[("interface", LAN), ("mode", "native")]);
     ensure!(interface == 1, "{page:?}");
     Ok(())
@@ -153,9 +157,10 @@ impl Page {
     }
 
     fn describes(&self, name: &str) -> bool {
-        let name = name.strip_suffix("_total").unwrap_or(name);
+        let parts = ["_total", "_bucket", "_count", "_sum"];
+        let whole = parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name);
         self.0.lines().any(|line| {
-            line.strip_prefix("# TYPE ").is_some_and(|rest| rest.split(' ').next() == Some(name))
+            line.strip_prefix("# TYPE ").is_some_and(|rest| rest.split(' ').next() == Some(whole))
         })
     }
 }

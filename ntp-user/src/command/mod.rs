@@ -27,6 +27,7 @@ use ntp_engine::seams::Resolver;
 
 use crate::access::TooManyRules;
 use crate::event_loop::DaemonDriver;
+use crate::metrics::CommandCounts;
 use crate::owner::Owner;
 use crate::resolver::{Families, Resolved};
 use crate::tasks::Tasks;
@@ -82,6 +83,7 @@ pub(crate) struct Commands {
     limit: Option<Limit>,
     means: Means,
     totals: PacketTotals,
+    counts: CommandCounts,
 }
 
 impl Commands {
@@ -114,6 +116,7 @@ impl Commands {
             limit: config.cmdratelimit.map(Limit::new),
             means: Means::of(config),
             totals: PacketTotals::default(),
+            counts: CommandCounts::default(),
         })
     }
 
@@ -149,6 +152,7 @@ impl Commands {
         }
         let received = receive(&packet.octets);
         if let Received::Ignored(Ignored::Length | Ignored::NotRequest) = received {
+            self.counts.malformed += 1;
             return None;
         }
         self.totals.received += 1;
@@ -160,19 +164,41 @@ impl Commands {
             && !limit.admits(address, driver.now().mono)
         {
             self.totals.dropped += 1;
+            self.counts.limited += 1;
             return None;
         }
         match received {
-            Received::Ignored(_) => None,
+            Received::Ignored(_) => {
+                self.counts.malformed += 1;
+                None
+            }
             Received::Refused(status, reply) => {
+                self.counts.malformed += 1;
                 tracing::debug!(?status, "Command refused");
                 Some(reply)
             }
             Received::Asked(asked) => {
                 let reply = self.carry_out(&asked, from.is_none(), driver, tasks);
+                self.count(reply.status());
                 asked.answer(&reply)
             }
         }
+    }
+
+    /// What became of commands since the start.
+    pub(crate) fn counts(&self) -> CommandCounts {
+        self.counts
+    }
+
+    fn count(&mut self, status: Status) {
+        let done = [Status::Success, Status::AccessAllowed, Status::AccessDenied];
+        *if done.contains(&status) {
+            &mut self.counts.done
+        } else if status == Status::NotAuthorised {
+            &mut self.counts.not_authorised
+        } else {
+            &mut self.counts.failed
+        } += 1;
     }
 
     fn carry_out(

@@ -4,14 +4,14 @@
 use std::fmt;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::state::State;
-use super::{clock, serving, sources};
+use super::{clock, commands, serving, sources};
 use crate::features;
 
 /// What all names begin with.
@@ -41,7 +41,8 @@ impl Collector for State {
         )?;
         clock::write(&mut page, &self.tracking, self.is_live)?;
         sources::write(&mut page, &self.sources)?;
-        serving::write(&mut page, self)
+        serving::write(&mut page, self)?;
+        commands::write(&mut page, &self.commands)
     }
 }
 
@@ -89,6 +90,19 @@ impl Page<'_> {
         let metric = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
         ConstCounter::new(value).encode(metric)
     }
+
+    /// A histogram: counts by upper bound, each without those below; the last bound is [`f64::INFINITY`].
+    pub(super) fn histogram(
+        &mut self,
+        (name, help, unit): Metric,
+        sum: f64,
+        buckets: &[(f64, u64)],
+    ) -> fmt::Result {
+        let kind = MetricType::Histogram;
+        let mut metric = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
+        let count = buckets.iter().map(|&(_, count)| count).sum();
+        metric.encode_histogram::<NoLabelSet>(sum, count, buckets, None)
+    }
 }
 
 /// Seconds, as a unit.
@@ -97,7 +111,8 @@ pub(super) const SECONDS: Option<Unit> = Some(Unit::Seconds);
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::metrics::Interface;
+    use crate::metrics::{CommandCounts, Interface};
+    use crate::serving::service::{BOUNDS, Service};
     use ntp_common::counters::{COUNTER_COUNT, Reason};
     use ntp_common::counters::{Family, answered_index};
     use ntp_common::time::NtpTimestamp;
@@ -128,6 +143,9 @@ pub(super) mod tests {
         let mut xdp = [0; COUNTER_COUNT];
         xdp[answered_index(Family::V4, 4)] = 1_000_000;
         xdp[Reason::AccessDenied as usize] = 7;
+        xdp[Reason::RateLimited as usize] = 8;
+        let mut times = [0; BOUNDS + 1];
+        (times[0], times[2], times[BOUNDS]) = (5, 3, 1);
         State {
             tracking,
             sources: Vec::new(),
@@ -136,6 +154,10 @@ pub(super) mod tests {
             interfaces: vec![Interface { name: "eth0".to_owned(), mode: "native" }],
             xdp: Some(xdp),
             user: [0; COUNTER_COUNT],
+            service: Service { times, sum_ns: 5_000_000, ..Service::default() },
+            client_slots: 16_384,
+            clients: Some(12),
+            commands: CommandCounts { done: 9, limited: 2, ..CommandCounts::default() },
         }
     }
 
@@ -160,6 +182,17 @@ pub(super) mod tests {
         check(&text, "ntp_xdp_packets_unanswered_total{path=\"xdp\",reason=\"access_denied\"} 7");
         check(&text, "ntp_xdp_interface_info{interface=\"eth0\",mode=\"native\"} 1.0");
         check(&text, "ntp_xdp_snapshot_age_seconds 0.25");
+        check(&text, "ntp_xdp_clients 12.0");
+        check(&text, "ntp_xdp_requests_limited_total{path=\"xdp\",outcome=\"dropped\"} 8");
+        check(&text, "ntp_xdp_commands_total{outcome=\"limited\"} 2");
+        let bucket = |bound: &str, count: u64| {
+            format!("ntp_xdp_user_service_seconds_bucket{{le=\"{bound}\"}} {count}")
+        };
+        check(&text, &bucket("0.000001024", 5));
+        check(&text, &bucket("0.000004096", 8));
+        check(&text, &bucket("+Inf", 9));
+        check(&text, "ntp_xdp_user_service_seconds_sum 0.005");
+        check(&text, "ntp_xdp_user_service_seconds_count 9");
     }
 
     #[test]

@@ -5,13 +5,15 @@ use std::fmt;
 use ntp_common::counters::{Counters, Family, REASONS, answered_index};
 use ntp_common::wire::NEWEST_VERSION;
 
+use super::clients;
 use super::page::{Labels, Page, SECONDS};
 use super::state::State;
+use crate::serving::service::Service;
 
 /// Writes what both paths have done.
 pub(super) fn write(page: &mut Page<'_>, state: &State) -> fmt::Result {
     let paths = [("user", Some(&state.user)), ("xdp", state.xdp.as_ref())];
-    let paths: Vec<(&str, &Counters)> =
+    let paths: Vec<(&'static str, &Counters)> =
         paths.into_iter().filter_map(|(path, counters)| Some((path, counters?))).collect();
     let answered = paths.iter().flat_map(|&(path, counters)| answered_by(path, counters));
     page.counters(("requests_answered", "Requests answered", None), answered)?;
@@ -25,6 +27,8 @@ pub(super) fn write(page: &mut Page<'_>, state: &State) -> fmt::Result {
         ("packets_unanswered", "Packets not answered where they were seen, by reason", None),
         unanswered,
     )?;
+    clients::write(page, state, &paths)?;
+    service(page, &state.service)?;
     if let Some(age_s) = state.snapshot_age_s {
         page.gauge(("snapshot_age", "Age of the snapshot that is served from", SECONDS), age_s)?;
     }
@@ -36,6 +40,15 @@ pub(super) fn write(page: &mut Page<'_>, state: &State) -> fmt::Result {
             (labels, 1.0)
         }),
     )
+}
+
+/// Writes how long answers of the daemon take.
+#[expect(clippy::cast_precision_loss, reason = "a sum of times, read to a few digits")]
+fn service(page: &mut Page<'_>, service: &Service) -> fmt::Result {
+    let bounds = Service::bounds_ns().map(|bound_ns| bound_ns as f64 / 1e9).chain([f64::INFINITY]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(service.times).collect();
+    let help = "Time from a request's arrival to its answer's leaving, in the daemon";
+    page.histogram(("user_service", help, SECONDS), service.sum_ns as f64 / 1e9, &buckets)
 }
 
 fn answered_by<'a>(

@@ -4,6 +4,9 @@ use ntp_common::counters::Counters;
 use ntp_engine::report::{SourceReport, Tracking};
 use tokio::sync::{mpsc, oneshot};
 
+use super::commands::CommandCounts;
+use crate::serving::service::Service;
+
 /// Scrapes that may wait for their turn.
 const WAITING: usize = 16;
 
@@ -33,6 +36,14 @@ pub struct State {
     pub xdp: Option<Counters>,
     /// What the daemon itself has counted.
     pub user: Counters,
+    /// How it serves.
+    pub service: Service,
+    /// Clients that there is room for.
+    pub client_slots: u32,
+    /// Clients that are recorded; `None`: not counted yet.
+    pub clients: Option<u32>,
+    /// What became of commands.
+    pub commands: CommandCounts,
 }
 
 /// A request for the state, and where it is waited for.
