@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use crate::args::Args;
 use crate::config;
 use crate::event_loop::DaemonDriver;
+use crate::logs::Logs;
 use crate::source_folders::SourceFolders;
 use crate::tasks::{Tasks, tell_systemd};
 
@@ -41,7 +42,6 @@ const AT_START: &[AtStart] = &[
     ("ratelimit", |it| format!("{:?}", it.ratelimit)),
     ("clientloglimit", |it| format!("{:?} {:?}", it.clientlog, it.clientloglimit_bytes)),
     ("dumpdir", |it| format!("{:?}", it.dumpdir)),
-    ("logdir", |it| format!("{:?}", it.logdir)),
     ("pidfile", |it| format!("{:?}", it.pidfile)),
     ("user", |it| format!("{:?}", it.user)),
 ];
@@ -107,6 +107,7 @@ impl Reloader {
         driver.reconfigure((self.settings)(&self.args, &wanted, self.precision_log2));
         tasks.read_keys(driver);
         tasks.source_folders = SourceFolders::of(&wanted);
+        tasks.logs = Logs::new(&wanted);
         for (name, value) in AT_START {
             if value(&wanted) != value(&self.in_force) {
                 tracing::warn!("`{name}` has changed, which takes effect with the next start");

@@ -21,6 +21,7 @@ use crate::history_files::HistoryFiles;
 use crate::key_file::KeyFile;
 use crate::leap_file::LeapFile;
 use crate::listening::Listening;
+use crate::logs::Logs;
 use crate::metrics::{CommandCounts, State};
 use crate::net::interfaces::Served;
 use crate::net::worker::Shared;
@@ -81,6 +82,8 @@ pub(crate) struct Tasks {
     pub(crate) thermometer: Option<Thermometer>,
     /// Sources that are in files of their own.
     pub(crate) source_folders: SourceFolders,
+    /// Log files.
+    pub(crate) logs: Logs,
     /// When to end.
     pub(crate) limits: Limits,
     /// Whether systemd watches over the daemon.
@@ -142,7 +145,8 @@ impl Tasks {
     }
 
     /// To be called after whatever the driver did.
-    pub(crate) fn follow_up(&mut self, driver: &DaemonDriver, now: MonoNs) {
+    pub(crate) fn follow_up(&mut self, driver: &mut DaemonDriver, now: MonoNs) {
+        self.logs.write(&driver.take_records());
         let is_earlier_run_over = self.ticks > EARLIER_RUN_TICKS;
         if let Some(xdp) = &mut self.xdp
             && (is_earlier_run_over || driver.seams().ref_map.is_live(now))

@@ -44,9 +44,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Opens UDP sockets, and prepares the folder of the Unix socket for `user`, whom the daemon will become.
-    pub(crate) fn new(config: &Config, user: Option<&str>, families: Families) -> Self {
-        let owner = Owner::named(user);
+    /// Opens UDP sockets, and prepares the folder of the Unix socket for `owner`, whom the daemon will become.
+    pub(crate) fn new(config: &Config, owner: Owner, families: Families) -> Self {
         let path = config.bindcmdaddress_path.as_ref().filter(|path| is_safe(path, owner));
         Self { network: network::open(config, families), path: path.cloned() }
     }
@@ -63,25 +62,12 @@ fn is_safe(path: &Path, owner: Owner) -> bool {
     }
 }
 
-/// What the configuration has that some commands are about.
-#[derive(Clone, Copy, Debug)]
-struct Means {
-    logs: bool,
-}
-
-impl Means {
-    fn of(config: &Config) -> Self {
-        Self { logs: !config.log.is_empty() }
-    }
-}
-
 /// Commands: whence they come, and what is known of those who give them.
 pub(crate) struct Commands {
     sockets: Sockets,
     access: CommandAccess,
     open: BTreeSet<OpenCommand>,
     limit: Option<Limit>,
-    means: Means,
     totals: PacketTotals,
     counts: CommandCounts,
 }
@@ -114,7 +100,6 @@ impl Commands {
             access,
             open: config.opencommands.clone(),
             limit: config.cmdratelimit.map(Limit::new),
-            means: Means::of(config),
             totals: PacketTotals::default(),
             counts: CommandCounts::default(),
         })
