@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::access::HostAddresses;
 use crate::args::Args;
 use crate::bpf::xdp::Xdp;
+use crate::call_filter;
 use crate::clock::DaemonClock;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
@@ -29,6 +30,7 @@ use crate::leap_file::LeapFile;
 use crate::logs::{self, Logs};
 use crate::metrics::{self, Endpoint, Questions};
 use crate::net::interfaces::Served;
+use crate::net::socket::Manner;
 use crate::net::udp::{LocalEnd, Served as ServedPort, UdpTransport};
 use crate::owner::Owner;
 use crate::pid_file::PidFile;
@@ -37,7 +39,7 @@ use crate::reload::Reloader;
 use crate::resolver::{Families, ThreadResolver};
 use crate::serving::clients::Clients;
 use crate::serving::occupancy::Occupancy;
-use crate::setup::{Means, Parts, set_up};
+use crate::setup::{Means, Parts, served_manner, set_up};
 use crate::signals::Signals;
 use crate::source_folders::SourceFolders;
 use crate::supervisor;
@@ -64,8 +66,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     }
     let means = means(args);
     let mut parts = set_up(config, means)?;
-    if args.lock_memory {
-        privileges::lock_memory()?;
+    let locks_memory = (args.lock_memory || config.lock_all) && privileges::lock_memory();
+    match args.priority.unwrap_or(config.sched_priority) {
+        0 => {}
+        priority => privileges::run_in_real_time(priority),
     }
     let pid_file = pid_path.map(|path| PidFile::write(path)).transpose()?;
     parts.xdp.as_mut().map_or(Ok(()), Xdp::pin)?;
@@ -80,8 +84,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     let histories = HistoryFiles::new(config.dumpdir.clone().filter(|_| !means.is_one_shot));
     histories.prepare(owner);
     if let Some(user) = user {
-        privileges::become_user(user, duties(config, means, &parts))?;
+        let duties = Duties { locks_memory, ..duties(config, means, &parts) };
+        privileges::become_user(user, duties)?;
     }
+    call_filter::apply(args.filter.unwrap_or(0))?;
     let interrupted = Arc::new(Notify::new());
     let signals = Signals::install().context("cannot handle signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -120,6 +126,7 @@ fn duties(config: &Config, means: Means, parts: &Parts) -> Duties {
             || config.sources.iter().any(|source| source.value.kind == SourceKind::Peer)
             || parts.listening.may_grow(&parts.bound),
         attaches_xdp: parts.xdp.is_some(),
+        locks_memory: false,
     }
 }
 
@@ -216,6 +223,7 @@ fn local_end(args: &Args, config: &Config) -> LocalEnd {
         v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
         port: config.acquisitionport.unwrap_or(0),
         families: means(args).families,
+        manner: Manner { interface: config.bindacqdevice.clone(), dscp: config.dscp },
         served: from_served_port(args, config),
     }
 }
@@ -226,6 +234,7 @@ fn from_served_port(args: &Args, config: &Config) -> ServedPort {
         v4: config.bindaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
         v6: config.bindaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
         port: if args.is_one_shot() { 0 } else { config.port },
+        manner: served_manner(config),
     }
 }
 

@@ -9,7 +9,8 @@ use ntp_engine::conf::{AccessRule, AccessTarget, Config, Verdict};
 
 use crate::access::{AccessRules, FamilyRules};
 use crate::net::server_socket::ServerAddresses;
-use crate::setup::Means;
+use crate::net::socket::Manner;
+use crate::setup::{Means, served_manner};
 
 /// Serving threads when the configuration does not say.
 const MAX_DEFAULT_THREADS: usize = 4;
@@ -25,6 +26,8 @@ pub(crate) struct Listening {
     pub(crate) cpus: Vec<u16>,
     /// The served UDP port.
     pub(crate) port: u16,
+    /// The manner of what is served.
+    manner: Manner,
 }
 
 impl Listening {
@@ -41,7 +44,13 @@ impl Listening {
         let is_of_use = |address: &IpAddr| port != 0 && means.families.include(*address);
         let addresses = addresses.into_iter().filter(is_of_use);
         let addresses = addresses.map(|address| SocketAddr::new(address, port)).collect();
-        Self { addresses, threads, cpus: config.servercpus.clone(), port }
+        Self {
+            addresses,
+            threads,
+            cpus: config.servercpus.clone(),
+            port,
+            manner: served_manner(config),
+        }
     }
 
     /// Whether anybody may be served, now or once somebody is allowed.
@@ -52,7 +61,7 @@ impl Listening {
     /// How the sockets of some of the addresses are opened.
     pub(crate) fn sockets(&self, addresses: Vec<SocketAddr>) -> ServerAddresses {
         let (sockets_each, cpus) = (self.threads.max(1), self.cpus.clone());
-        ServerAddresses { addresses, sockets_each, cpus }
+        ServerAddresses { addresses, sockets_each, cpus, manner: self.manner.clone() }
     }
 
     /// Whether there are addresses besides those that are `bound`.

@@ -16,7 +16,7 @@ use super::values::{
 
 /// Everything that a configuration says.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "one for each directive without arguments")]
+#[expect(clippy::struct_excessive_bools, reason = "one flag for each directive without a value")]
 pub struct Config {
     // Sources and their selection.
     /// `server`, `pool` and `peer` lines, in order.
@@ -56,6 +56,10 @@ pub struct Config {
     pub bindacqaddress_v4: Option<Ipv4Addr>,
     /// `bindacqaddress`: source address of requests over IPv6.
     pub bindacqaddress_v6: Option<Ipv6Addr>,
+    /// `bindacqdevice`: the interface that requests leave by; `None`: any.
+    pub bindacqdevice: Option<String>,
+    /// `dscp`: Differentiated Services Code Point of NTP packets, 0..=63. Default 0.
+    pub dscp: u8,
 
     // The clock.
     /// `driftfile`: where the clock's frequency is kept between runs.
@@ -102,6 +106,8 @@ pub struct Config {
     pub bindaddress_v4: Option<Ipv4Addr>,
     /// `bindaddress`: the IPv6 address that is served on.
     pub bindaddress_v6: Option<Ipv6Addr>,
+    /// `binddevice`: the interface that is served on; `None`: all.
+    pub binddevice: Option<String>,
     /// `smoothtime`: how corrections and leap seconds reach clients. `None`: at once.
     pub smoothtime: Option<SmoothTime>,
     /// `local`: serve the clock as it is when there are no sources.
@@ -158,6 +164,10 @@ pub struct Config {
     pub dumpdir: Option<PathBuf>,
     /// `pidfile`: `None` when switched off by `/`. Default [`DEFAULT_PIDFILE`].
     pub pidfile: Option<PathBuf>,
+    /// `lock_all`: keep the daemon's memory from being paged out.
+    pub lock_all: bool,
+    /// `sched_priority`: real-time priority of the timekeeping thread, 1..=100; 0: none. Default 0.
+    pub sched_priority: u8,
     /// `user`: whom to become once privileged steps are done. `None`: stay.
     pub user: Option<String>,
 }
@@ -188,6 +198,8 @@ impl Default for Config {
             acquisitionport: None,
             bindacqaddress_v4: None,
             bindacqaddress_v6: None,
+            bindacqdevice: None,
+            dscp: 0,
             driftfile: None,
             makestep: None,
             rtcsync: false,
@@ -209,6 +221,7 @@ impl Default for Config {
             port: 123,
             bindaddress_v4: None,
             bindaddress_v6: None,
+            binddevice: None,
             smoothtime: None,
             local: None,
             ratelimit: None,
@@ -235,6 +248,8 @@ impl Default for Config {
             logdir: None,
             dumpdir: None,
             pidfile: Some(DEFAULT_PIDFILE.into()),
+            lock_all: false,
+            sched_priority: 0,
             user: None,
         }
     }

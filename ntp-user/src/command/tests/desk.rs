@@ -23,8 +23,10 @@ use crate::drift_file::DriftFile;
 use crate::event_loop::DaemonDriver;
 use crate::key_file::KeyFile;
 use crate::listening::Listening;
+use crate::logs::Logs;
 use crate::net::interfaces::Served;
 use crate::net::interleaved::Exchanges;
+use crate::net::socket::Manner;
 use crate::net::udp::{LocalEnd, Served as ServedPort, UdpTransport};
 use crate::net::worker::Shared;
 use crate::resolver::{Families, ThreadResolver};
@@ -102,7 +104,13 @@ const NOWHERE: LocalEnd = LocalEnd {
     v6: Ipv6Addr::UNSPECIFIED,
     port: 0,
     families: Families::Both,
-    served: ServedPort { v4: Ipv4Addr::UNSPECIFIED, v6: Ipv6Addr::UNSPECIFIED, port: 0 },
+    manner: Manner::ANY,
+    served: ServedPort {
+        v4: Ipv4Addr::UNSPECIFIED,
+        v6: Ipv6Addr::UNSPECIFIED,
+        port: 0,
+        manner: Manner::ANY,
+    },
 };
 
 fn tasks(config: &Config, page: Arc<OwnedPage>) -> Tasks {
@@ -126,6 +134,7 @@ fn tasks(config: &Config, page: Arc<OwnedPage>) -> Tasks {
         user_path: UserPath::Nobody,
         leap_file: None,
         key_file,
+        logs: Logs::default(),
         source_folders: SourceFolders::of(config),
         limits: Limits { one_shot: None, end: None },
         is_watched: false,
