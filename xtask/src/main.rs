@@ -5,6 +5,7 @@
 mod bench;
 mod build_ebpf;
 mod demo;
+mod fuzz;
 mod guests;
 mod load_test;
 mod object_check;
@@ -49,6 +50,8 @@ enum Task {
     Sim(sim::SimArguments),
     /// Play scenarios with a real clock in guests of other kernels
     Vm(vm::VmArguments),
+    /// Try octets of all kinds, guided by what they reach
+    Fuzz(fuzz::FuzzArguments),
     /// Build Debian packages
     Package(package::PackageArguments),
     /// Run every check of the project
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::LoadTest(arguments) => load_test::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Sim(arguments) => sim::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Vm(arguments) => vm::run(&arguments),
+        Task::Fuzz(arguments) => fuzz::run(&arguments),
         Task::Package(arguments) => package::run(&arguments).map(|()| ExitCode::SUCCESS),
         Task::Test(arguments) => Ok(test::run(&arguments)),
         Task::Tidy => tidy::run(),
