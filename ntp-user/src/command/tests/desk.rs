@@ -21,6 +21,7 @@ use crate::command::sockets::{Packet, Sender};
 use crate::command::{Commands, Prepared};
 use crate::drift_file::DriftFile;
 use crate::event_loop::DaemonDriver;
+use crate::history_files::HistoryFiles;
 use crate::key_file::KeyFile;
 use crate::listening::Listening;
 use crate::logs::Logs;
@@ -134,6 +135,8 @@ fn tasks(config: &Config, page: Arc<OwnedPage>) -> Tasks {
         user_path: UserPath::Nobody,
         leap_file: None,
         key_file,
+        histories: HistoryFiles::new(None),
+        thermometer: None,
         logs: Logs::default(),
         source_folders: SourceFolders::of(config),
         limits: Limits { one_shot: None, end: None },
