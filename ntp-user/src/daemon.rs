@@ -19,6 +19,7 @@ use crate::call_filter;
 use crate::clock::DaemonClock;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
+use crate::clock::reference::RefClocks;
 use crate::clock::set_watch::SetWatch;
 use crate::command::{Commands, Prepared};
 use crate::counter_log::log_counters;
@@ -139,10 +140,12 @@ async fn serve(
     signals: Signals,
     interrupted: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
-    let Parts { mut clock, published, shared, key_file, sockets, listening, bound, metrics, xdp } =
-        parts;
+    let Parts { mut clock, published, shared, refclocks: opened, key_file, sockets, .. } = parts;
+    let Parts { listening, bound, metrics, xdp, .. } = parts;
     let measured = take_up(args, &histories, &mut clock);
     let (transport, incoming) = UdpTransport::new(local_end(args, config), clock.time_base());
+    let (mut refclocks, clock_readings) = RefClocks::new(clock.time_base());
+    refclocks.start(opened, monotonic()).context("cannot read reference clocks")?;
     let (resolver, addresses) = ThreadResolver::new(means(args).families);
     let drift_store = DriftFile::new(config.driftfile.as_ref().map(|file| file.path.clone()));
     let drift = drift_store.read();
@@ -164,6 +167,7 @@ async fn serve(
         thermometer: config.tempcomp.as_ref().map(Thermometer::new).transpose()?,
         source_folders: SourceFolders::of(config),
         logs: Logs::new(config),
+        refclocks,
         limits: limits(args),
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),
@@ -190,6 +194,7 @@ async fn serve(
     let set_watch = SetWatch::new().context("cannot watch the clock")?;
     let mut sources = Sources {
         incoming,
+        clock_readings,
         resolved: addresses,
         questions,
         commands,

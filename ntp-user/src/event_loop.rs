@@ -13,6 +13,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 use crate::clock::DaemonClock;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
+use crate::clock::reference::ClockReading;
 use crate::clock::set_watch::SetWatch;
 use crate::command::{Commands, Packet};
 use crate::drift_file::DriftFile;
@@ -35,6 +36,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Sources {
     /// Packets of sources.
     pub(crate) incoming: Receiver<Incoming>,
+    /// Readings of reference clocks that are waited for.
+    pub(crate) clock_readings: Receiver<ClockReading>,
     /// Names that were resolved.
     pub(crate) resolved: UnboundedReceiver<Resolved>,
     /// Scrapes of the metrics.
@@ -54,6 +57,7 @@ pub(crate) struct Sources {
 /// What one wait ended with.
 enum Event {
     Incoming(Incoming),
+    ClockRead(ClockReading),
     Resolved(Resolved),
     Question(Question),
     Command(Packet),
@@ -94,7 +98,8 @@ pub(crate) async fn run(
         if let Some(outcome) = tasks.outcome(driver, now) {
             return Ok(outcome);
         }
-        let deadline = driver.next_deadline().map_or(next_tick, |deadline| deadline.min(next_tick));
+        let deadlines = [driver.next_deadline(), tasks.refclocks.next_deadline()];
+        let deadline = deadlines.into_iter().flatten().fold(next_tick, MonoNs::min);
         match wait(sources, tasks, deadline).await? {
             Event::Incoming(incoming) => take(driver, incoming),
             Event::Resolved(resolved) => {
@@ -107,7 +112,13 @@ pub(crate) async fn run(
                 drop(question.send(tasks.state(driver, sources.commands.counts())));
             }
             Event::Command(packet) => sources.commands.take(&packet, driver, tasks),
-            Event::Deadline => driver.on_timer(),
+            Event::ClockRead((clock, reading)) => driver.on_clock_read(clock, reading),
+            Event::Deadline => {
+                for (clock, reading) in tasks.refclocks.poll(monotonic()) {
+                    driver.on_clock_read(clock, reading);
+                }
+                driver.on_timer();
+            }
             Event::ClockSet => driver.on_clock_stepped_by_other(),
             Event::Served | Event::Interrupted => {}
         }
@@ -120,6 +131,7 @@ async fn wait(sources: &mut Sources, tasks: &mut Tasks, deadline: MonoNs) -> io:
         () = sources.interrupted.notified() => Event::Interrupted,
         // The senders live in the driver, as long as the loop runs.
         Some(incoming) = sources.incoming.recv() => Event::Incoming(incoming),
+        Some(read) = sources.clock_readings.recv() => Event::ClockRead(read),
         Some(resolved) = sources.resolved.recv() => Event::Resolved(resolved),
         Some(question) = sources.questions.recv() => Event::Question(question),
         outcome = sources.alarm.wait_until(deadline) => outcome.map(|()| Event::Deadline)?,

@@ -25,7 +25,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const FEATURES: [(&str, bool); 12] = [
     ("CMDMON", true),
     ("NTP", true),
-    ("REFCLOCK", false),
+    ("REFCLOCK", true),
     ("RTC", false),
     ("PRIVDROP", true),
     ("SCFILTER", true),

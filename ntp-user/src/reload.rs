@@ -6,6 +6,7 @@ use ntp_engine::settings::EngineConfig;
 use sd_notify::NotifyState;
 
 use crate::args::Args;
+use crate::clock::readings::monotonic;
 use crate::config;
 use crate::event_loop::DaemonDriver;
 use crate::logs::Logs;
@@ -111,6 +112,12 @@ impl Reloader {
         if let Err(error) = tasks.change_interfaces(&interfaces, driver) {
             tasks.change_access(earlier, driver)?;
             return Err(error.into());
+        }
+        if let Err(error) = tasks.refclocks.change(&wanted.refclocks, monotonic()) {
+            let interfaces: Vec<_> = self.in_force.xdp.iter().map(|it| it.value.clone()).collect();
+            tasks.change_interfaces(&interfaces, driver)?;
+            tasks.change_access(earlier, driver)?;
+            return Err(error);
         }
         tasks.key_file.change(wanted.keyfile.clone());
         driver.reconfigure((self.settings)(&self.args, &wanted, self.precision_log2));

@@ -19,6 +19,7 @@ use crate::bpf::xdp::{Loaded, SharedMaps, Xdp, XdpError};
 use crate::clock::DaemonClock;
 use crate::clock::follow::FollowClock;
 use crate::clock::readings::{log2_of, precision_log2};
+use crate::clock::reference::{self, Opened};
 use crate::clock::system::SystemClock;
 use crate::key_file::KeyFile;
 use crate::listening::Listening;
@@ -50,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) clock: DaemonClock,
     /// Where snapshots are published.
     pub(crate) published: Published,
+    /// Reference clocks, open.
+    pub(crate) refclocks: Vec<Opened>,
     /// Symmetric keys.
     pub(crate) key_file: KeyFile,
     /// What serving threads share.
@@ -84,6 +87,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     sockets.retain(|group| !group.is_empty());
     let metrics = metrics(config, means)?;
     let clock = open_clock(means.follow)?;
+    let refclocks = reference::open(&config.refclocks)?;
     // Who is not served yet may be allowed later.
     let limits = client_rules(config, listening.is_possible());
     let xdp =
@@ -111,6 +115,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         clock,
         published,
         shared,
+        refclocks,
         key_file,
         listening,
         bound: wanted.addresses.iter().map(SocketAddr::ip).collect(),

@@ -15,6 +15,7 @@ use ntp_engine::auth::Keys;
 
 use crate::access::TooManyRules;
 use crate::bpf::xdp::Xdp;
+use crate::clock::reference::RefClocks;
 use crate::counter_log::log_counters;
 use crate::event_loop::DaemonDriver;
 use crate::history_files::HistoryFiles;
@@ -84,6 +85,8 @@ pub(crate) struct Tasks {
     pub(crate) source_folders: SourceFolders,
     /// Log files.
     pub(crate) logs: Logs,
+    /// Drivers of reference clocks.
+    pub(crate) refclocks: RefClocks,
     /// When to end.
     pub(crate) limits: Limits,
     /// Whether systemd watches over the daemon.

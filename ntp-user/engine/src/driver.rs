@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
+use ntp_common::wire::ReferenceId;
 use rand::Rng;
 
 use crate::auth::Keys;
@@ -17,8 +18,8 @@ use crate::manual::{ManualCorrection, ManualError};
 use crate::operation::{Operation, OperationError};
 use crate::record::Record;
 use crate::seams::{
-    Action, Clock, ClockError, DriftStore, Event, Now, RefMap, RequestId, Resolver, SourceId,
-    Stamped, Transport,
+    Action, Clock, ClockError, DriftStore, Event, Now, Reading, RefMap, RequestId, Resolver,
+    SourceId, Stamped, Transport,
 };
 use crate::settings::EngineConfig;
 use crate::tempcomp::Compensation;
@@ -113,6 +114,11 @@ where
     /// Takes a better timestamp of a request that has left. It counts when it comes before the reply.
     pub fn on_sent(&mut self, source: SourceId, request: RequestId, at: Stamped) {
         self.tell(&Event::Sent { request, source, at });
+    }
+
+    /// Takes what the driver of a reference clock has read.
+    pub fn on_clock_read(&mut self, clock: ReferenceId, reading: Reading) {
+        self.tell(&Event::ClockRead { clock, reading });
     }
 
     /// Takes the addresses of a name that the engine asked for; none when it could not be resolved.

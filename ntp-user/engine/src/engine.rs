@@ -19,6 +19,7 @@ mod operations;
 mod peers;
 mod publish;
 mod reconfigure;
+mod refclocks;
 mod reports;
 mod selecting;
 mod smoothing;
@@ -175,6 +176,7 @@ impl<R: Rng> Engine<R> {
         let base = self.discipline.start(frequency, stored);
         let known = self.discipline.known_frequency(now.time);
         self.bank = Bank::new(known, self.precision_s, now.time, frequency);
+        self.add_clocks(&now);
         self.add_addresses(&now);
         self.ask_names(&now, &mut actions);
         self.set_status(&now, &mut actions);
@@ -200,6 +202,7 @@ impl<R: Rng> Engine<R> {
                 let arrived = Arrived { packet, from, at, to, ours };
                 self.on_packet(source, &arrived, &now, &mut actions);
             }
+            Event::ClockRead { clock, reading } => self.on_clock_read(clock, reading, &now),
             Event::Resolved { name, addresses } => {
                 self.on_resolved(name, addresses, &now, &mut actions);
             }
@@ -245,6 +248,7 @@ impl<R: Rng> Engine<R> {
         }
         self.ask_names(now, actions);
         self.poll_sources(now, actions);
+        self.poll_clocks(now, actions);
         if self.publish_at <= now.mono {
             self.look_for_others(now);
             self.reselect(now, actions);
@@ -264,7 +268,7 @@ impl<R: Rng> Engine<R> {
     fn poll_sources(&mut self, now: &Now, actions: &mut Vec<Action>) {
         let is_peer = |source: &Source| source.role() == Role::Peer;
         let clock = self.sources.values().any(is_peer).then(|| self.presentation(now));
-        for source in self.sources.values_mut() {
+        for source in self.sources.values_mut().filter(|source| source.clock().is_none()) {
             if source.due().is_some_and(|due| due <= now.mono) {
                 let request = RequestId(self.next_request);
                 self.next_request += 1;
@@ -313,15 +317,16 @@ impl<R: Rng> Engine<R> {
             Received::Suspect => {
                 tracing::debug!(source = %address, "measurement contradicts those before");
             }
-            Received::Sample { broke } => {
-                if let Some(sample) = self.sources.get(&id).and_then(|it| it.series().last()) {
-                    self.bank.measured(id, sample, broke);
-                }
-                self.reselect_for(Some(id), now, actions);
-                self.learn(id, now);
-                self.update_clock(id, now, actions);
-            }
+            Received::Sample { broke } => self.on_sample(id, broke, now, actions),
         }
+    }
+
+    /// A source has a new sample. `broke` says that it can't be reconciled with those before.
+    fn on_sample(&mut self, id: SourceId, broke: bool, now: &Now, actions: &mut Vec<Action>) {
+        self.tell_bank(id, broke);
+        self.reselect_for(Some(id), now, actions);
+        self.learn(id, now);
+        self.update_clock(id, now, actions);
     }
 }
 

@@ -17,6 +17,7 @@ pub mod manual;
 mod names;
 pub mod operation;
 pub mod record;
+mod refclock;
 mod reference;
 mod regress;
 pub mod report;

@@ -13,9 +13,11 @@ use crate::seconds;
 /// What the clock follows, as of an update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Upstream {
-    /// Its address.
+    /// Its address; of a reference clock its reference ID in the place of one.
     pub(crate) address: IpAddr,
-    /// Its stratum, 1..=14.
+    /// It is a reference clock.
+    pub(crate) is_clock: bool,
+    /// Its stratum, 0..=14.
     pub(crate) stratum: u8,
     /// Delay to the reference clock by way of it, seconds.
     pub(crate) root_delay_s: f64,
@@ -177,6 +179,7 @@ mod tests {
     fn upstream(root_dispersion_s: f64) -> Upstream {
         Upstream {
             address: "192.0.2.1".parse().unwrap(),
+            is_clock: false,
             stratum: 3,
             root_delay_s: 0.02,
             root_dispersion_s,

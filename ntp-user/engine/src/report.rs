@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::{Header, LeapIndicator, ReferenceId};
 
+pub use crate::refclock::clock_name;
 pub use crate::reference::reference_id;
 use crate::seams::{SourceId, StampedBy};
 
@@ -144,8 +145,10 @@ pub struct SelectionReport {
     pub id: Option<SourceId>,
     /// The name it was configured by, if it was by name.
     pub name: Option<String>,
-    /// Its address; `None` while its name is not resolved.
+    /// Its address; `None` while its name is not resolved, and for a reference clock.
     pub address: Option<IpAddr>,
+    /// Its reference ID, if it is a reference clock.
+    pub clock: Option<ReferenceId>,
     /// What was made of it.
     pub verdict: Verdict,
     /// Whether its packets are authenticated.
@@ -174,8 +177,10 @@ pub struct SourceReport {
     pub id: Option<SourceId>,
     /// The name it was configured by, if it was by name.
     pub name: Option<String>,
-    /// Its address; `None` while its name is not resolved.
+    /// Its address; `None` while its name is not resolved, and for a reference clock.
     pub address: Option<IpAddr>,
+    /// Its reference ID, if it is a reference clock.
+    pub clock: Option<ReferenceId>,
     /// Whether it is a peer: both send on their own account.
     pub is_peer: bool,
     /// What the last selection made of it.
@@ -263,8 +268,10 @@ pub struct PacketReport {
 pub struct Tracking {
     /// What the clock is synchronised to.
     pub reference_id: ReferenceId,
-    /// Address of the selected source.
+    /// Address of the selected source; a reference clock has none.
     pub address: Option<IpAddr>,
+    /// Reference ID of the selected source, if it is a reference clock.
+    pub clock: Option<ReferenceId>,
     /// Stratum that is served; 0 when not synchronised.
     pub stratum: u8,
     /// Leap indicator that is served.

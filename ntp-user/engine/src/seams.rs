@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
-use ntp_common::wire::LeapIndicator;
+use ntp_common::wire::{LeapIndicator, ReferenceId};
 
 use crate::seconds;
 
@@ -87,6 +87,37 @@ pub enum Port {
     Served,
 }
 
+/// What the driver of a reference clock read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// When, on the steered clock.
+    pub at: NtpTimestamp,
+    /// What the reference clock was ahead of the steered one then.
+    pub offset: NtpDuration,
+    /// No more than the fraction of the second is known: the reading is of a pulse.
+    pub is_pulse: bool,
+    /// Bound of the error of reading both clocks, seconds.
+    pub dispersion_s: f64,
+    /// Leap second that the reference clock announces.
+    pub leap: LeapIndicator,
+}
+
+impl Reading {
+    /// That a second began at `at`, whichever.
+    #[must_use]
+    pub fn pulse(at: NtpTimestamp, dispersion_s: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "the fraction of the second is meant")]
+        let after = (at.to_bits() as u32).cast_signed();
+        Self {
+            at,
+            offset: NtpDuration::from_bits(-i64::from(after)),
+            is_pulse: true,
+            dispersion_s,
+            leap: LeapIndicator::Normal,
+        }
+    }
+}
+
 /// What happened outside of the engine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
@@ -118,6 +149,13 @@ pub enum Event<'a> {
         packet: &'a [u8],
         /// When it arrived (T4).
         at: Stamped,
+    },
+    /// The driver of a reference clock has read it.
+    ClockRead {
+        /// The clock.
+        clock: ReferenceId,
+        /// What it showed.
+        reading: Reading,
     },
     /// A name was resolved, or could not be: then there are no addresses.
     Resolved {

@@ -61,11 +61,13 @@ struct Limits {
     shortest_s: Option<f64>,
     /// What of a delay above the shortest is added to the offset.
     asymmetry: f64,
+    /// Least standard deviation that is expected of samples before they tell, seconds.
+    noise_s: f64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { fewest: 0, most: MOST_SAMPLES, shortest_s: None, asymmetry: 0.0 }
+        Self { fewest: 0, most: MOST_SAMPLES, shortest_s: None, asymmetry: 0.0, noise_s: 0.0 }
     }
 }
 
@@ -102,7 +104,13 @@ impl Series {
             most,
             shortest_s: Some(options.mindelay_s).filter(|&delay_s| delay_s > 0.0),
             asymmetry: options.asymmetry.unwrap_or(0.0),
+            noise_s: self.limits.noise_s,
         };
+    }
+
+    /// Expects samples to deviate by so much, seconds, whatever their delays say.
+    pub(crate) fn expect_noise(&mut self, noise_s: f64) {
+        self.limits.noise_s = noise_s;
     }
 
     /// Forgets all samples.
@@ -215,7 +223,7 @@ impl Series {
         Prior {
             slope: (1.0 + self.known.correction) / (1.0 + in_force) - 1.0,
             deviation: self.known.variance_after(age_s).sqrt(),
-            noise_s: filter.expected_deviation_s(),
+            noise_s: filter.expected_deviation_s().max(self.limits.noise_s),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::conf::{
     AuthSelectMode, Config, FallbackDrift, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
-    MaxChange, SmoothTime, Source,
+    MaxChange, RefClock, SmoothTime, Source,
 };
 
 /// log2 of [`EngineConfig::precision_log2`]'s default in seconds: 30 ns, what reading a clock takes.
@@ -22,6 +22,8 @@ const USUAL_CORRECTION_TIME_RATIO: f64 = 3.0;
 pub struct EngineConfig {
     /// `server`, `pool` and `peer` lines, in order.
     pub sources: Vec<Source>,
+    /// `refclock` lines, in order.
+    pub refclocks: Vec<RefClock>,
     /// Whether anybody is served, who may then follow us.
     pub serves: bool,
     /// Time between two looks at the addresses of names that are in use, seconds; 0: none.
@@ -81,6 +83,7 @@ impl EngineConfig {
     pub fn from_config(config: &Config) -> Self {
         Self {
             sources: config.sources.iter().map(|line| line.value.clone()).collect(),
+            refclocks: config.refclocks.iter().map(|line| line.value.clone()).collect(),
             serves: config.port != 0 && !config.access.is_empty(),
             refresh_s: config.refresh_s,
             min_samples: config.minsamples,

@@ -5,8 +5,10 @@
 
 pub mod alarm;
 pub mod follow;
+pub(crate) mod phc;
 pub(crate) mod priority;
 pub mod readings;
+pub(crate) mod reference;
 pub mod set_watch;
 pub mod system;
 

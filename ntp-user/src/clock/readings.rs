@@ -49,6 +49,17 @@ impl UnixTime {
         seconds.saturating_mul(NANOS_PER_SECOND.cast_signed()).saturating_add(nanos)
     }
 
+    /// The time so many nanoseconds later; saturates.
+    #[must_use]
+    pub fn plus(self, nanos: i64) -> Self {
+        let second = NANOS_PER_SECOND.cast_signed();
+        let nanos = nanos.saturating_add(self.nanos.into());
+        Self {
+            seconds: self.seconds.saturating_add(nanos.div_euclid(second)),
+            nanos: u32::try_from(nanos.rem_euclid(second)).unwrap_or_default(),
+        }
+    }
+
     fn read(clock: ClockId) -> Self {
         // The clocks that are read here exist on every kernel.
         match clock_gettime(clock) {
@@ -154,6 +165,7 @@ mod tests {
         let late = UnixTime { seconds: 6, nanos: 1 };
         assert_eq!(late.nanos_since(early), 2);
         assert_eq!(early.nanos_since(late), -2);
+        assert_eq!((early.plus(2), late.plus(-2)), (late, early));
     }
 
     #[test]

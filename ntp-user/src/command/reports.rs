@@ -1,9 +1,10 @@
 //! The daemon's state as replies have it. chrony's offsets are positive when the clock is ahead, the engine's
 //! when it is behind.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ntp_common::counters::{Counters, KISSES, Reason, answered};
+use ntp_common::wire::ReferenceId;
 use ntp_engine::auth::{KeyId, KeyType, Keys};
 use ntp_engine::candm::{
     Address, AuthData, Authentication, NtpData, PacketTotals, SelectData, ServerStats, Smoothing,
@@ -41,7 +42,13 @@ pub(super) fn tracking(report: &report::Tracking) -> Tracking {
 
 /// The address of the source in this place, or the number that stands for it as long as it has none.
 pub(super) fn address(source: &SourceReport, place: usize) -> Address {
-    numbered(source.address, place)
+    clock_or_numbered(source.clock, source.address, place)
+}
+
+/// A reference clock is named by its reference ID, as if that was an address.
+fn clock_or_numbered(clock: Option<ReferenceId>, address: Option<IpAddr>, place: usize) -> Address {
+    let named = |id: ReferenceId| Address::Ip(Ipv4Addr::from_bits(id.0).into());
+    clock.map_or_else(|| numbered(address, place), named)
 }
 
 fn numbered(address: Option<IpAddr>, place: usize) -> Address {
@@ -58,7 +65,8 @@ pub(super) fn find(sources: &[SourceReport], wanted: Address) -> Option<&SourceR
 /// The name that a source was configured by: its address, if it was by that.
 pub(super) fn name(source: &SourceReport) -> String {
     let address = || source.address.map(|address| address.to_string());
-    source.name.clone().or_else(address).unwrap_or_default()
+    let clock = || source.clock.map(report::clock_name);
+    source.name.clone().or_else(clock).or_else(address).unwrap_or_default()
 }
 
 /// `sources`
@@ -68,7 +76,11 @@ pub(super) fn source_data(source: &SourceReport, place: usize) -> SourceData {
         poll_log2: source.poll_log2,
         stratum: source.stratum,
         status: status(source.state),
-        mode: if source.is_peer { SourceMode::Peer } else { SourceMode::Client },
+        mode: match (source.clock, source.is_peer) {
+            (Some(_), _) => SourceMode::Reference,
+            (None, true) => SourceMode::Peer,
+            (None, false) => SourceMode::Client,
+        },
         reach: source.reach,
         last_sample_s: source.last_sample_s.map(whole),
         measured_s: -source.measured_offset_s,
@@ -91,8 +103,11 @@ fn status(state: SourceState) -> SourceStatus {
 /// `sourcestats`
 pub(super) fn source_stats(source: &SourceReport, place: usize) -> SourceStats {
     SourceStats {
-        reference_id: source.address.map_or(0, |address| report::reference_id(address).0),
-        address: address(source, place),
+        reference_id: reference_id(source.clock, source.address),
+        address: match source.clock {
+            Some(_) => Address::Unspecified,
+            None => address(source, place),
+        },
         samples: count(source.samples),
         runs: count(source.runs),
         span_s: whole(source.span_s),
@@ -102,6 +117,11 @@ pub(super) fn source_stats(source: &SourceReport, place: usize) -> SourceStats {
         offset_s: -source.offset_s,
         offset_error_s: source.deviation_s,
     }
+}
+
+/// What those who follow a source say of it; 0 when it is not known.
+fn reference_id(clock: Option<ReferenceId>, address: Option<IpAddr>) -> u32 {
+    clock.or_else(|| address.map(report::reference_id)).map_or(0, |id| id.0)
 }
 
 /// `ntpdata`: zeros as long as there was no reply.
@@ -145,8 +165,11 @@ pub(super) fn ntp_data(report: &PacketReport) -> NtpData {
 /// `selectdata`
 pub(super) fn select_data(report: &SelectionReport, place: usize) -> SelectData {
     SelectData {
-        reference_id: report.address.map_or(0, |address| report::reference_id(address).0),
-        address: numbered(report.address, place),
+        reference_id: reference_id(report.clock, report.address),
+        address: match report.clock {
+            Some(_) => Address::Unspecified,
+            None => numbered(report.address, place),
+        },
         state: u8::try_from(report.verdict.code()).unwrap_or(b'?'),
         is_authenticated: report.authenticated,
         leap: report.leap as u8,

@@ -123,6 +123,7 @@ pub(super) mod tests {
     /// A state with something of everything.
     pub(crate) fn state() -> State {
         let tracking = Tracking {
+            clock: None,
             reference_id: ReferenceId(0xc000_0201),
             address: Some("192.0.2.1".parse().unwrap()),
             stratum: 3,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ntp_engine::report::{SourceReport, SourceState};
+use ntp_engine::report::{SourceReport, SourceState, clock_name};
 
 use super::page::{Labels, Metric, Page, SECONDS};
 
@@ -17,7 +17,8 @@ const STATES: [(SourceState, &str); 6] = [
 ];
 
 fn labels_of(source: &SourceReport) -> Labels<'static> {
-    let address = source.address.map_or_else(String::new, |address| address.to_string());
+    let address = || source.address.map_or_else(String::new, |address| address.to_string());
+    let address = source.clock.map_or_else(address, clock_name);
     let name = source.name.clone().unwrap_or_else(|| address.clone());
     vec![("source", address), ("name", name)]
 }

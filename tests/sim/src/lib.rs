@@ -13,6 +13,7 @@ pub mod machine;
 pub mod net;
 pub mod plot;
 pub mod random;
+pub mod refclock;
 pub mod scenario;
 mod seam;
 pub mod search;

@@ -21,6 +21,9 @@ const BIAS: f64 = 0.2;
 /// How much more that is while so few delays are known that their scale is uncertain: this over their number.
 const FEW: f64 = 4.0;
 
+/// Width of the density of outliers of a sample that is known by its deviation, in deviations.
+const OUTLIER_DEVIATIONS: f64 = 200.0;
+
 /// What a sample says. `bias` is the slot of its source's bias.
 pub(super) fn observation(
     record: &Record,
@@ -38,6 +41,14 @@ pub(super) fn observation(
         bias,
         bias_deviation_s: BIAS * delay_s,
     };
+    if let Some(deviation_s) = record.deviation_s {
+        return Observation {
+            half_width_s: precision_s,
+            softness_s: deviation_s.max(precision_s),
+            delay_s: delay_s + OUTLIER_DEVIATIONS * deviation_s,
+            ..vague
+        };
+    }
     let Some(path) = path.filter(|path| path.known() >= FEWEST_DELAYS) else { return vague };
     let (tilt, scale_s) = path.tilt().unwrap_or((0.0, path.scale_s()));
     let known = count(path.known());
@@ -82,6 +93,7 @@ mod tests {
             delay_s,
             least_delay_s: 1e-3,
             bound_s: 1e-3,
+            deviation_s: None,
             broke: false,
         }
     }

@@ -137,6 +137,21 @@ impl Bank {
 
     /// Takes note of a sample. `broke` says that it can't be reconciled with those before.
     pub(crate) fn measured(&mut self, source: SourceId, sample: &Sample, broke: bool) {
+        self.note(source, sample, None, broke);
+    }
+
+    /// The same of a sample whose delay says nothing of its error: it has this standard deviation, seconds.
+    pub(crate) fn measured_directly(
+        &mut self,
+        source: SourceId,
+        sample: &Sample,
+        deviation_s: f64,
+        broke: bool,
+    ) {
+        self.note(source, sample, Some(deviation_s), broke);
+    }
+
+    fn note(&mut self, source: SourceId, sample: &Sample, deviation_s: Option<f64>, broke: bool) {
         let at_s = self.raw.position_s(sample.time);
         let path = self.paths.entry(source).or_insert_with(|| Path::new(self.precision_s));
         path.know(self.known_paths.get(&source).copied().unwrap_or_default());
@@ -148,6 +163,7 @@ impl Bank {
             delay_s: sample.delay_s,
             least_delay_s: path.least_s(),
             bound_s: sample.distance_s(),
+            deviation_s,
             broke,
         };
         self.pending.insert(source, record);
@@ -292,7 +308,7 @@ impl Bank {
     }
 
     fn judge(&mut self, record: &Record, seen: &Observation, outcome: Outcome) {
-        let excluded = seen.half_width_s < record.delay_s / 2.0;
+        let excluded = record.deviation_s.is_some() || seen.half_width_s < record.delay_s / 2.0;
         let Some(path) = self.paths.get_mut(&record.source) else { return };
         if outcome.inlier > LIKELY {
             path.outliers = 0;

@@ -23,6 +23,8 @@ pub(super) struct Record {
     pub(super) least_delay_s: f64,
     /// Bound of its error against true time, seconds.
     pub(super) bound_s: f64,
+    /// Its standard deviation, seconds, where its delay says nothing of it: a reference clock was read.
+    pub(super) deviation_s: Option<f64>,
     /// It can't be reconciled with the samples before it.
     pub(super) broke: bool,
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::access::AccessRule;
 use super::location::Located;
+use super::refclock::RefClock;
 use super::source::Source;
 use super::values::{
     AuthSelectMode, DriftFile, FallbackDrift, HwTimestamp, InitStepSlew, LeapSecMode, Local,
@@ -23,6 +24,8 @@ pub struct Config {
     pub sources: Vec<Located<Source>>,
     /// `sourcedir`: the directories of each line, whose `*.sources` files were read into `sources`.
     pub sourcedir: Vec<Located<Vec<PathBuf>>>,
+    /// `refclock` lines, in order; no two have the same reference ID.
+    pub refclocks: Vec<Located<RefClock>>,
     /// `initstepslew`: the start-up correction.
     pub initstepslew: Option<InitStepSlew>,
     /// `authselectmode`: how authenticated and other sources mix.
@@ -182,6 +185,7 @@ impl Default for Config {
         Self {
             sources: Vec::new(),
             sourcedir: Vec::new(),
+            refclocks: Vec::new(),
             initstepslew: None,
             authselectmode: AuthSelectMode::default(),
             refresh_s: 1_209_600,

@@ -9,6 +9,7 @@ use super::access::{read_allow, read_cmdallow, read_cmddeny, read_deny};
 use super::config::Config;
 use super::options::Support::{self, Legacy, NoEffectYet, NotBuiltIn, Works};
 use super::read_interfaces::{INTERFACE, interface_name};
+use super::read_refclock::read_refclock;
 use super::source::{read_peer, read_pool, read_server};
 use super::statement::{ANY, FROM_ZERO, Owner, Read, Statement, Unit};
 use super::{read_clock, read_commands, read_interfaces, read_values as read};
@@ -108,6 +109,7 @@ const READ: &[Directive] = &[
     many("server HOST [OPTION]...", Works, Apply(read_server)),
     many("pool NAME [OPTION]...", Works, Apply(read_pool)),
     many("peer HOST [OPTION]...", Works, Apply(read_peer)),
+    many("refclock DRIVER PARAMETER[:OPTION]... [OPTION]...", Works, Apply(read_refclock)),
     many("sourcedir DIRECTORY...", Works, Sourcedir),
     one("initstepslew THRESHOLD [HOST]...", Works, read::initstepslew),
     one("authselectmode require|prefer|mix|ignore", Works, read::authselectmode),
@@ -258,7 +260,6 @@ const READ: &[Directive] = &[
 /// The directives whose arguments are not read.
 const UNREAD: &[Directive] = &[
     // Time would come from elsewhere, or be other than was asked for.
-    unread("refclock DRIVER PARAMETER [OPTION]...", NotBuiltIn),
     // Clients would look for a service that is not there.
     unread("ntsserverkey FILE", NotBuiltIn),
     unread("ntsservercert FILE", NotBuiltIn),

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use super::access::{AccessRule, AccessTarget, Verdict};
 use super::config::Config;
+use super::effective_refclock::refclock;
 use super::effective_source::source;
 use super::location::Located;
 use super::render::Clean;
@@ -84,6 +85,7 @@ impl Text {
 
     fn sources(&mut self, config: &Config, default: &Config) {
         self.located(&config.sources, source);
+        self.located(&config.refclocks, refclock);
         for line in &config.sourcedir {
             let folders = line.value.iter().map(|path| path.display().to_string());
             let folders: Vec<_> = folders.collect();

@@ -11,6 +11,7 @@ mod access;
 mod config;
 mod directive;
 mod effective;
+mod effective_refclock;
 mod effective_source;
 mod error;
 mod lexer;
@@ -19,8 +20,10 @@ mod options;
 mod read_clock;
 mod read_commands;
 mod read_interfaces;
+mod read_refclock;
 mod read_values;
 mod reader;
+mod refclock;
 mod render;
 mod source;
 mod source_options;
@@ -39,6 +42,7 @@ pub use effective::Effective;
 pub use error::{Diagnostic, Errors, Problem, Severity, Subject};
 pub use location::{Located, Location};
 pub use reader::{FileError, Files, NoFiles, TextFile};
+pub use refclock::{ClockDriver, Edge, ExternalPulses, RefClock, RefClockOptions};
 pub use source::{ExtensionField, Family, Host, Source, SourceKind, SourceOptions};
 pub use values::{
     AuthSelectMode, DriftFile, FallbackDrift, HwTimestamp, InitStepSlew, LeapSecMode, Local,

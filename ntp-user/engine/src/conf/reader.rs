@@ -4,9 +4,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ntp_common::wire::ReferenceId;
+
 use super::config::Config;
 use super::directive::{self, Action, Directive};
-use super::error::{Errors, Problem, Severity, Subject};
+use super::error::{Diagnostic, Errors, Problem, Severity, Subject};
 use super::lexer::{Line, Word, lines};
 use super::location::Location;
 use super::statement::{Log, Owner, Read, Statement};
@@ -101,7 +103,9 @@ impl<'f> Reader<'f> {
     }
 
     /// Gives the configuration, unless anything was wrong.
-    pub(super) fn finish(self) -> Result<Parsed, Errors> {
+    pub(super) fn finish(mut self) -> Result<Parsed, Errors> {
+        let bad_locks = bad_locks(&self.config, std::mem::take(&mut self.log.locks));
+        self.log.diagnostics.extend(bad_locks);
         let (errors, warnings): (Vec<_>, Vec<_>) =
             self.log.diagnostics.into_iter().partition(|d| d.severity == Severity::Error);
         if errors.is_empty() {
@@ -258,6 +262,18 @@ impl<'f> Reader<'f> {
         }
         Ok(())
     }
+}
+
+/// What is wrong with the locks of reference clocks: there is no such clock, or it gives nothing but pulses.
+fn bad_locks(config: &Config, locks: Vec<(ReferenceId, Diagnostic)>) -> Vec<Diagnostic> {
+    let clock = |id: ReferenceId| {
+        config.refclocks.iter().map(|it| &it.value).find(|clock| clock.options.refid == id)
+    };
+    let is_good = |id: ReferenceId| {
+        let wanted = clock(id).and_then(|clock| clock.options.lock).filter(|&wanted| wanted != id);
+        wanted.and_then(clock).is_some_and(|clock| !clock.gives_pulses())
+    };
+    locks.into_iter().filter(|&(id, _)| !is_good(id)).map(|(_, diagnostic)| diagnostic).collect()
 }
 
 /// Takes the directories of a line.

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use ntp_common::wire::ReferenceId;
+
 use super::error::{Diagnostic, Problem, Severity, Subject};
 use super::lexer::{Line, Word};
 use super::location::{Located, Location};
@@ -28,6 +30,8 @@ pub(super) struct Log {
     seen: BTreeMap<&'static str, Location>,
     /// Errors count as warnings: the file is not part of the configuration proper.
     pub(super) lenient: bool,
+    /// Reference clocks that are locked to another one, and what is to be said if there is no such clock.
+    pub(super) locks: Vec<(ReferenceId, Diagnostic)>,
 }
 
 /// Whom a value belongs to, and where the name stands.
@@ -112,16 +116,25 @@ impl<'a, 'log> Statement<'a, 'log> {
 
     /// Reports a problem with a word.
     pub(super) fn report(&mut self, word: Word<'_>, problem: Problem) -> Reported {
-        let severity = if self.log.lenient { Severity::Warning } else { problem.severity() };
-        let diagnostic = Diagnostic {
-            severity,
+        let diagnostic = self.diagnose(word, problem);
+        self.log.diagnostics.push(diagnostic);
+        Reported
+    }
+
+    /// A problem with a word, that may yet turn out to be none.
+    pub(super) fn diagnose(&self, word: Word<'_>, problem: Problem) -> Diagnostic {
+        Diagnostic {
+            severity: if self.log.lenient { Severity::Warning } else { problem.severity() },
             at: self.at(word),
             problem,
             line: Arc::clone(&self.line.text),
             width: word.text.chars().count(),
-        };
-        self.log.diagnostics.push(diagnostic);
-        Reported
+        }
+    }
+
+    /// Keeps what is to be said of the lock of a reference clock until all clocks are known.
+    pub(super) fn postpone(&mut self, clock: ReferenceId, bad_lock: Diagnostic) {
+        self.log.locks.push((clock, bad_lock));
     }
 
     /// Reports a problem with the line as a whole.

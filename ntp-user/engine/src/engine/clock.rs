@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use ntp_common::time::NtpDuration;
-use ntp_common::wire::LeapIndicator;
+use ntp_common::wire::{LeapIndicator, ReferenceId};
 use rand::Rng;
 
 use super::{Engine, WAIT_S, first_delay_s};
 use crate::discipline::{Permission, UNKNOWN_DEVIATION};
 use crate::estimate::{Estimate, KnownFrequency};
-use crate::reference::Upstream;
+use crate::reference::{Upstream, reference_id};
 use crate::report::{SourceState, Verdict};
 use crate::seams::{Action, ClockStatus, Now, SourceId};
 use crate::seconds;
@@ -84,7 +84,7 @@ impl<R: Rng> Engine<R> {
                 deviation: UNKNOWN_DEVIATION,
                 ..self.discipline.known_frequency(now.time)
             });
-            self.bank.measured(id, &last, false);
+            self.tell_bank(id, false);
             self.bank.take(&[id]);
         }
     }
@@ -231,7 +231,10 @@ impl<R: Rng> Engine<R> {
             SourceState::Selected | SourceState::Combined | SourceState::NotCombined => true,
             SourceState::Falseticker | SourceState::Jittery | SourceState::Unusable => false,
         };
-        let right = self.sources.iter().filter(|(id, _)| is_right(id));
+        // Pulses say nothing of it.
+        let tells =
+            |source: &Source| source.clock().is_none_or(|clock| !clock.line().gives_pulses());
+        let right = self.sources.iter().filter(|(id, source)| is_right(id) && tells(source));
         let votes: Vec<LeapIndicator> = right.map(|(_, source)| source.series().leap()).collect();
         [LeapIndicator::Insert, LeapIndicator::Delete]
             .into_iter()
@@ -239,17 +242,26 @@ impl<R: Rng> Engine<R> {
             .unwrap_or(LeapIndicator::Normal)
     }
 
-    /// Address of the selected source.
+    /// Address of the source that the clock follows; a reference clock has none.
     pub(super) fn selected_address(&self) -> Option<IpAddr> {
-        self.reference.upstream().map(|upstream| upstream.address)
+        let upstream = self.reference.upstream().filter(|upstream| !upstream.is_clock);
+        upstream.map(|upstream| upstream.address)
+    }
+
+    /// The reference clock that the clock follows.
+    pub(super) fn selected_clock(&self) -> Option<ReferenceId> {
+        let upstream = self.reference.upstream().filter(|upstream| upstream.is_clock);
+        upstream.map(|upstream| reference_id(upstream.address))
     }
 }
 
 /// The estimate that the clock is steered after. A sample that is no outlier leaves no doubt beyond half of its delay;
 /// that it may be one, once in a thousand times, is no reason to slew slowly what is clearly off.
 fn steered_after(estimate: &Estimate, source: &Source) -> Estimate {
-    let half_delay_s = source.series().last().map_or(f64::INFINITY, |last| last.delay_s / 2.0);
-    let offset_deviation_s = estimate.offset_deviation_s.min(half_delay_s);
+    let bound_s = source.series().last().map_or(f64::INFINITY, |last| {
+        if source.clock().is_some() { last.distance_s() } else { last.delay_s / 2.0 }
+    });
+    let offset_deviation_s = estimate.offset_deviation_s.min(bound_s);
     Estimate { offset_deviation_s, ..*estimate }
 }
 
@@ -257,6 +269,7 @@ fn upstream(source: &Source, estimate: &Estimate, now: &Now) -> Option<Upstream>
     let bounds = source.series().bounds(now.time)?;
     Some(Upstream {
         address: source.address().ip(),
+        is_clock: source.clock().is_some(),
         stratum: source.series().last()?.stratum,
         root_delay_s: bounds.root_delay_s,
         root_dispersion_s: bounds.root_dispersion_s + (estimate.offset_s - bounds.offset_s).abs(),

@@ -22,7 +22,11 @@ impl<R: Rng> Engine<R> {
     /// What was measured of each source, as of `now`.
     #[must_use]
     pub fn histories(&self, now: Now) -> Vec<History> {
-        let measured = self.sources.values().filter(|source| source.series().last().is_some());
+        // A reference clock is soon measured again.
+        let is_worth_it = |source: &&crate::source::Source| {
+            source.clock().is_none() && source.series().last().is_some()
+        };
+        let measured = self.sources.values().filter(is_worth_it);
         let history = |source: &crate::source::Source| History {
             source: source.address().ip(),
             clock: now,

@@ -27,6 +27,7 @@ impl<R: Rng> Engine<R> {
     }
 
     fn source_with(&self, address: IpAddr) -> Option<&Source> {
-        self.sources.values().find(|source| source.address().ip() == address)
+        let mut servers = self.servers();
+        servers.find(|source| source.address().ip() == address)
     }
 }

@@ -18,7 +18,7 @@ impl<R: Rng> Engine<R> {
     pub(super) fn add_addresses(&mut self, now: &Now) {
         for index in 0..self.lines.len() {
             let Host::Address(address) = self.lines[index].line().host else { continue };
-            if self.sources.values().any(|source| source.address().ip() == address) {
+            if self.servers().any(|source| source.address().ip() == address) {
                 tracing::warn!(source = %address, "Source {address} is configured twice");
             } else {
                 self.add_source(index, address, now);
@@ -71,7 +71,7 @@ impl<R: Rng> Engine<R> {
         actions: &mut Vec<Action>,
     ) {
         for address in self.lines[index].in_order(addresses) {
-            let used = self.sources.values().any(|source| source.address().ip() == address);
+            let used = self.servers().any(|source| source.address().ip() == address);
             if used || !self.lines[index].accepts(address) {
                 continue;
             }

@@ -73,7 +73,7 @@ impl<R: Rng> Engine<R> {
     #[must_use]
     pub fn activity(&self) -> Activity {
         let mut activity = Activity::default();
-        for source in self.sources.values() {
+        for source in self.sources.values().filter(|source| source.clock().is_none()) {
             let polling = source.polling();
             *match (polling.is_online(), polling.is_in_burst()) {
                 (true, false) => &mut activity.online,
@@ -102,7 +102,7 @@ impl<R: Rng> Engine<R> {
         actions: &mut Vec<Action>,
     ) -> Result<(), OperationError> {
         let mut found = selected == Selector::All;
-        for source in self.sources.values_mut() {
+        for source in self.sources.values_mut().filter(|source| source.clock().is_none()) {
             let address = source.address();
             if !selected.includes(address.ip()) {
                 continue;
@@ -131,7 +131,7 @@ impl<R: Rng> Engine<R> {
             return Err(OperationError::OutOfRange);
         }
         let mut found = false;
-        for source in self.sources.values_mut() {
+        for source in self.sources.values_mut().filter(|source| source.clock().is_none()) {
             if selected.includes(source.address().ip()) {
                 found = true;
                 source.burst(now.mono, first_delay_s(&mut self.rng), good, total);
@@ -215,7 +215,7 @@ impl<R: Rng> Engine<R> {
     }
 
     fn source_at(&self, address: IpAddr) -> Result<SourceId, OperationError> {
-        let at = |source: &&Source| source.address().ip() == address;
+        let at = |source: &&Source| source.clock().is_none() && source.address().ip() == address;
         self.sources.values().find(at).map(Source::id).ok_or(OperationError::NoSuchSource)
     }
 }

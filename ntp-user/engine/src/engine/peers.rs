@@ -32,7 +32,8 @@ impl<R: Rng> Engine<R> {
     /// What the packets of the source with this address said; `None` when there is none.
     #[must_use]
     pub fn packet_report(&self, address: IpAddr) -> Option<PacketReport> {
-        let source = self.sources.values().find(|source| source.address().ip() == address)?;
+        let mut servers = self.servers();
+        let source = servers.find(|source| source.address().ip() == address)?;
         Some(packet_report(source))
     }
 }

@@ -27,7 +27,9 @@ impl<R: Rng> Engine<R> {
             self.manual.enable(config.manual);
         }
         let precision_log2 = self.config.precision_log2;
+        self.change_clocks(&config.refclocks);
         self.config = EngineConfig { precision_log2, ..config };
+        self.add_clocks(&now);
         for line in wanted {
             let host = line.host.clone();
             self.lines.push(ConfiguredLine::new(line, self.config.refresh_s, now.mono));

@@ -1,11 +1,15 @@
 //! The engine's state as reports give it.
 
+use std::net::IpAddr;
+
 use ntp_common::wire::LeapIndicator;
 use rand::Rng;
 
 use super::Engine;
+use super::selecting::effective;
 use crate::estimate::SKEW_DEVIATIONS;
-use crate::report::{SelectionReport, SourceReport, SourceState, Tracking, Verdict};
+use crate::refclock::RefClock;
+use crate::report::{SelectOptions, SelectionReport, SourceReport, SourceState, Tracking, Verdict};
 use crate::seams::{Now, SourceId};
 use crate::seconds;
 use crate::select::{configured, is_authenticated};
@@ -20,6 +24,7 @@ impl<R: Rng> Engine<R> {
         Tracking {
             reference_id: served.reference_id,
             address: self.selected_address(),
+            clock: self.selected_clock(),
             stratum: served.stratum,
             leap: served.leap,
             reference_timestamp: served.reference_timestamp,
@@ -47,7 +52,8 @@ impl<R: Rng> Engine<R> {
     /// The sources in the order of the configuration; a name without addresses is a source without one.
     #[must_use]
     pub fn sources(&self, now: Now) -> Vec<SourceReport> {
-        let mut reports = Vec::new();
+        let mut reports: Vec<SourceReport> =
+            self.clocks().map(|clock| self.report(clock, None, &now)).collect();
         for line in &self.lines {
             let members = line.members().iter().filter_map(|id| self.sources.get(id));
             let before = reports.len();
@@ -63,23 +69,17 @@ impl<R: Rng> Engine<R> {
     #[must_use]
     pub fn selection(&self) -> Vec<SelectionReport> {
         let mixture = self.mixture();
-        let mut reports = Vec::new();
+        let of_clock = |source: &Source| {
+            let (said, clock) = (configured(source.options()), source.clock().map(RefClock::id));
+            let options = (said, effective(source, mixture), false);
+            let unmeasured = SelectionReport { clock, ..unmeasured(None, options) };
+            self.select_report(source, &unmeasured)
+        };
+        let mut reports: Vec<SelectionReport> = self.clocks().map(of_clock).collect();
         for line in &self.lines {
             let options = &line.line().options;
-            let unresolved = SelectionReport {
-                id: None,
-                name: line.name().map(str::to_owned),
-                address: None,
-                verdict: Verdict::NoMeasurement,
-                authenticated: is_authenticated(options),
-                configured: configured(options),
-                effective: mixture.effective(options),
-                last_sample_s: None,
-                score: 1.0,
-                low_s: 0.0,
-                high_s: 0.0,
-                leap: LeapIndicator::Unsynchronised,
-            };
+            let said = (configured(options), mixture.effective(options), is_authenticated(options));
+            let unresolved = unmeasured(line.name(), said);
             let before = reports.len();
             let members = line.members().iter().filter_map(|id| self.sources.get(id));
             reports.extend(members.map(|source| self.select_report(source, &unresolved)));
@@ -96,7 +96,7 @@ impl<R: Rng> Engine<R> {
         let said = judgement.and_then(|judgement| judgement.said);
         SelectionReport {
             id: Some(id),
-            address: Some(source.address().ip()),
+            address: address(source),
             verdict: self.selection.verdict(id),
             effective: judgement.map_or(unresolved.effective, |judgement| judgement.options),
             last_sample_s: said.map(|(_, age_s)| age_s),
@@ -117,7 +117,8 @@ impl<R: Rng> Engine<R> {
         let (series, counts) = (source.series(), source.counts());
         let mut report = SourceReport {
             id: Some(source.id()),
-            address: Some(source.address().ip()),
+            address: address(source),
+            clock: source.clock().map(RefClock::id),
             is_peer: source.role() == Role::Peer,
             state: self.selection.verdict(source.id()).state(),
             poll_log2: source.polling().log2(),
@@ -147,12 +148,41 @@ impl<R: Rng> Engine<R> {
     }
 }
 
+/// The address of a source; a reference clock has none.
+fn address(source: &Source) -> Option<IpAddr> {
+    source.clock().is_none().then(|| source.address().ip())
+}
+
+/// The part of a source that was not measured, with the options that are configured, those in effect, and whether it
+/// is authenticated.
+fn unmeasured(
+    name: Option<&str>,
+    (configured, effective, authenticated): (SelectOptions, SelectOptions, bool),
+) -> SelectionReport {
+    SelectionReport {
+        id: None,
+        name: name.map(str::to_owned),
+        address: None,
+        clock: None,
+        verdict: Verdict::NoMeasurement,
+        authenticated,
+        configured,
+        effective,
+        last_sample_s: None,
+        score: 1.0,
+        low_s: 0.0,
+        high_s: 0.0,
+        leap: LeapIndicator::Unsynchronised,
+    }
+}
+
 /// A source of which no more is known than its name.
 fn unresolved(name: Option<&str>) -> SourceReport {
     SourceReport {
         id: None,
         name: name.map(str::to_owned),
         address: None,
+        clock: None,
         is_peer: false,
         state: SourceState::Unusable,
         stratum: 0,

@@ -4,7 +4,7 @@ use rand::Rng;
 
 use super::Engine;
 use crate::reference::reference_id;
-use crate::report::Verdict;
+use crate::report::{SelectOptions, Verdict, clock_name};
 use crate::seams::{Action, Now, SourceId};
 use crate::seconds;
 use crate::select::{Candidate, Failure, Measured, Mixture, Rules, select};
@@ -98,9 +98,20 @@ impl<R: Rng> Engine<R> {
 
     /// A source as the log names it: its address, and the name it was configured by.
     fn label(&self, id: SourceId) -> String {
-        let address = self.sources.get(&id).map(|source| source.address().ip().to_string());
-        let address = address.unwrap_or_default();
+        let Some(source) = self.sources.get(&id) else { return String::new() };
+        if let Some(clock) = source.clock() {
+            return clock_name(clock.id());
+        }
+        let address = source.address().ip().to_string();
         self.name_of(id).map_or(address.clone(), |name| format!("{address} ({name})"))
+    }
+}
+
+/// The options of a source that come into effect.
+pub(super) fn effective(source: &Source, mixture: Mixture) -> SelectOptions {
+    match source.clock() {
+        Some(_) => mixture.effective_of_clock(source.options()),
+        None => mixture.effective(source.options()),
     }
 }
 
@@ -108,7 +119,7 @@ fn candidate(source: &Source, mixture: Mixture, now: &Now) -> Candidate {
     let options = source.options();
     Candidate {
         id: source.id(),
-        options: mixture.effective(options),
+        options: effective(source, mixture),
         reachable: source.reach().is_reachable(),
         given_up: source.reach().missed() > options.maxunreach.saturating_add(REACH_POLLS),
         measured: measured(source, now),

@@ -37,6 +37,17 @@ impl Mixture {
         Self { mode, any_authenticated, any_other }
     }
 
+    /// The options that come into effect for a reference clock, which nobody between it and us can forge.
+    pub(crate) fn effective_of_clock(self, options: &SourceOptions) -> SelectOptions {
+        let said = configured(options);
+        let mixed = self.mode == AuthSelectMode::Mix && self.any_authenticated && self.any_other;
+        if mixed && !said.noselect {
+            SelectOptions { trust: true, require: true, ..said }
+        } else {
+            said
+        }
+    }
+
     /// The options that come into effect for a source.
     pub(crate) fn effective(self, options: &SourceOptions) -> SelectOptions {
         let said = configured(options);
@@ -85,6 +96,9 @@ mod tests {
             let effective = [&plain, &keyed].map(|options| mixture.effective(options));
             assert_eq!(effective, expected, "{mode:?}");
             assert_eq!(mixture.effective(&ignored), shut_out, "{mode:?}: {ignored:?}");
+            let of_clock = mixture.effective_of_clock(&plain);
+            let is_trusted = mode == Mix && sources.len() > 1;
+            assert_eq!(of_clock, if is_trusted { trusted } else { none }, "{mode:?}");
         }
     }
 }

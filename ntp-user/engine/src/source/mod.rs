@@ -7,6 +7,7 @@ mod control;
 mod delay_test;
 mod measured;
 mod median;
+mod of_clock;
 mod poll;
 mod reach;
 mod receive;
@@ -22,6 +23,7 @@ use rand::Rng;
 use crate::auth::Keys;
 use crate::conf::{SourceKind, SourceOptions};
 use crate::estimate::KnownFrequency;
+use crate::refclock::RefClock;
 use crate::report::Verdict;
 use crate::sample::{ClockChange, Sample};
 use crate::seams::{Action, Port, RequestId, SourceId, Stamped};
@@ -30,6 +32,7 @@ use association::Association;
 pub(crate) use association::{Presentation, Role};
 use delay_test::Delays;
 use median::MedianFilter;
+pub(crate) use of_clock::Polled;
 use poll::Poll;
 pub(crate) use reach::POLLS as REACH_POLLS;
 use reach::Reach;
@@ -64,6 +67,10 @@ pub(crate) struct Source {
     wrong: u32,
     /// It has answered in interleaved mode.
     interleaves: bool,
+    /// The reference clock that it is.
+    clock: Option<Box<RefClock>>,
+    /// Standard deviation of its last sample, where it does not follow from delays, seconds.
+    deviation_s: Option<f64>,
 }
 
 impl Source {
@@ -106,6 +113,8 @@ impl Source {
             refused: false,
             wrong: 0,
             interleaves: false,
+            clock: None,
+            deviation_s: None,
             options,
         }
     }
@@ -115,6 +124,10 @@ impl Source {
         self.association.clear();
         self.series.clear(known);
         self.filter.iter_mut().for_each(MedianFilter::clear);
+        if let Some(clock) = &mut self.clock {
+            clock.clear();
+            return self.start_clock(now);
+        }
         if self.poll.is_online() {
             self.poll.start(now, delay_s, self.role() == Role::Client);
         }
@@ -168,6 +181,7 @@ impl Source {
     pub(crate) fn clock_changed(&mut self, change: &ClockChange, in_force: f64) {
         self.series.move_onto(change, in_force);
         self.filter.iter_mut().for_each(|filter| filter.move_onto(change));
+        self.clock.iter_mut().for_each(|clock| clock.move_onto(change));
         self.association.clock_changed(change);
     }
 
@@ -180,6 +194,7 @@ impl Source {
     pub(crate) fn leap_by(&mut self, by_s: f64) {
         self.series.leap_by(by_s);
         self.filter.iter_mut().for_each(MedianFilter::clear);
+        self.clock.iter_mut().for_each(|clock| clock.clear());
         self.association.clear();
     }
 
@@ -193,7 +208,7 @@ impl Source {
         &self.options
     }
 
-    /// Its address.
+    /// Its address; of a reference clock its reference ID, in the place of one.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -233,7 +248,7 @@ impl Source {
 
     /// Asks at this interval from now on, as far as the options allow.
     pub(crate) fn pace(&mut self, interval_s: f64, rng: &mut impl Rng) {
-        self.poll.set_near(self.is_near());
+        self.poll.set_near(self.clock.is_some() || self.is_near());
         // So many polls make one sample.
         let interval_s = interval_s / f64::from(self.options.filter.max(1));
         self.poll.pace(interval_s, rng);

@@ -94,6 +94,14 @@ impl Poll {
         poll
     }
 
+    /// Polling of a reference clock: always in the same interval, log2 seconds, however short.
+    pub(crate) fn every(log2: i8) -> Self {
+        let options =
+            SourceOptions { minpoll_log2: log2, maxpoll_log2: log2, ..SourceOptions::default() };
+        let interval_s = f64::from(log2).exp2();
+        Self { interval_s, near: true, ..Self::new(&options) }
+    }
+
     /// Takes over options that were changed.
     pub(crate) fn configure(&mut self, options: &SourceOptions, rng: &mut impl Rng) {
         let (before, interval_s) = (self.eagerness, self.interval_s);

@@ -15,8 +15,9 @@ use rand::rngs::StdRng;
 use tokio::runtime::Runtime;
 
 use crate::access::{AccessRules, HostAddresses};
-use crate::clock::DaemonClock;
 use crate::clock::follow::FollowClock;
+use crate::clock::reference::RefClocks;
+use crate::clock::{DaemonClock, TimeBase};
 use crate::command::sockets::{Packet, Sender};
 use crate::command::{Commands, Prepared};
 use crate::drift_file::DriftFile;
@@ -137,6 +138,7 @@ fn tasks(config: &Config, page: Arc<OwnedPage>) -> Tasks {
         key_file,
         histories: HistoryFiles::new(None),
         thermometer: None,
+        refclocks: RefClocks::new(TimeBase::Kernel).0,
         logs: Logs::default(),
         source_folders: SourceFolders::of(config),
         limits: Limits { one_shot: None, end: None },

@@ -16,6 +16,11 @@ mindelay 0.0001 asymmetry -0.25 offset 1e-7 minsamples 4 maxsamples 32 maxunreac
 xleave copy extfield F323 extfield 010A ipv4 key 7 ntsport 4461 certset 2
 pool b.example maxsources 3 minpoll 12 ipv6
 peer 2001:db8::1 maxpoll 6
+refclock SHM 1:perm=0640 refid NMEA offset 0.5 delay 0.2 noselect stratum 2 precision 1e-3 maxdispersion 0.1
+refclock PPS /dev/pps0:clear lock NMEA rate 5 dpoll -3 poll 2 maxlockage 4 width 0.1 prefer filter 16 maxunreach 9
+refclock SOCK /run/x.sock pps trust require minsamples 4 maxsamples 32
+refclock PHC eth0:nocrossts tai poll -2
+refclock PHC /dev/ptp1:extpps:pin=-1:channel=3:clear
 initstepslew 30.5 a.example 192.0.2.1
 authselectmode prefer
 acquisitionport 1124

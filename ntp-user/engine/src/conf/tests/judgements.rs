@@ -174,13 +174,13 @@ server a extfield BEEF";
 #[test]
 fn refuses_what_is_not_built_in_and_not_harmless() {
     let text = "\
-refclock SHM 0
+refclock SHM 0 local
 server a nts
 ptpport 319";
     assert_snapshot!(refuse(text), @r#"
-        test.conf:1:1: error: `refclock` is not built in yet
-         1 | refclock SHM 0
-           | ^^^^^^^^
+        test.conf:1:16: error: `local` is not built in yet
+         1 | refclock SHM 0 local
+           |                ^^^^^
         test.conf:2:10: error: `nts` is not built in yet
          2 | server a nts
            |          ^^^

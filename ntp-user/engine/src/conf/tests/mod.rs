@@ -7,6 +7,7 @@ mod manual;
 mod messages;
 mod properties;
 mod real;
+mod refclock;
 mod values;
 
 use super::{Config, Parsed, parse};

@@ -1,0 +1,80 @@
+//! Reference clocks of a simulated machine: what their drivers would read, at the true times at which they would.
+
+use ntp_common::wire::{LeapIndicator, ReferenceId};
+use ntp_engine::seams::Reading;
+
+use crate::chance::Chance;
+use crate::trace::Trace;
+use crate::units::duration;
+use crate::world::World;
+
+/// A reference clock that is read every second.
+#[derive(Clone, Debug)]
+pub struct RefClock {
+    /// Its reference ID.
+    pub id: ReferenceId,
+    /// It gives nothing but the beginning of seconds.
+    pub is_pulse: bool,
+    /// What it is ahead of true time, seconds.
+    pub ahead_s: f64,
+    /// Standard deviation of what readings of it are off besides, seconds.
+    pub jitter_s: f64,
+    /// How long after the full second it is read, seconds.
+    pub after_s: f64,
+    /// It is not read any more.
+    pub silent: bool,
+    /// What its noise is made of.
+    pub chance: Chance,
+}
+
+impl RefClock {
+    /// A clock that tells full time, exactly.
+    #[must_use]
+    pub fn new(name: [u8; 4], seed: u64) -> Self {
+        let id = ReferenceId::from_octets(name);
+        Self {
+            id,
+            is_pulse: false,
+            ahead_s: 0.0,
+            jitter_s: 0.0,
+            after_s: 0.0,
+            silent: false,
+            chance: Chance::new(seed, u64::from(id.0)),
+        }
+    }
+
+    /// What is read of it now.
+    fn read(&mut self, world: &World) -> Reading {
+        let machine = world.machine();
+        let (now, truth) = (machine.clock.read(), machine.clock.true_time(0.0));
+        let error_s = self.ahead_s + self.jitter_s * self.chance.normal();
+        if self.is_pulse {
+            // It comes when the clock that gives it thinks that a second begins.
+            return Reading::pulse(now.time - duration(error_s), 0.0);
+        }
+        Reading {
+            at: now.time,
+            offset: (truth + duration(error_s)).since(now.time),
+            is_pulse: false,
+            dispersion_s: 0.0,
+            leap: LeapIndicator::Normal,
+        }
+    }
+}
+
+/// Lets the world run for whole seconds, and clocks be read in each of them.
+pub fn run(world: &mut World, clocks: &mut [RefClock], length_s: u32) -> Trace {
+    let mut trace = Trace::new();
+    clocks.sort_by(|a, b| a.after_s.total_cmp(&b.after_s));
+    for _ in 0..length_s {
+        let mut passed_s = 0.0;
+        for clock in clocks.iter_mut().filter(|clock| !clock.silent) {
+            trace.extend(world.run(clock.after_s - passed_s));
+            passed_s = clock.after_s;
+            let reading = clock.read(world);
+            world.driver_mut().on_clock_read(clock.id, reading);
+        }
+        trace.extend(world.run(1.0 - passed_s));
+    }
+    trace
+}
