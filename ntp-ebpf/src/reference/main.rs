@@ -8,6 +8,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "#[xdp] hands the context over by value")]
 
 mod again;
+mod fill;
 
 use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};
 use aya_ebpf::helpers::bpf_ktime_get_ns;

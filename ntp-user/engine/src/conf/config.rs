@@ -181,6 +181,7 @@ pub const DEFAULT_PIDFILE: &str = "/run/ntp-xdp/ntp-xdpd.pid";
 pub const DEFAULT_COMMAND_SOCKET: &str = "/run/chrony/chronyd.sock";
 
 impl Default for Config {
+    #[expect(clippy::too_many_lines, reason = "a line for each directive")]
     fn default() -> Self {
         Self {
             sources: Vec::new(),

@@ -8,6 +8,7 @@
 mod change_limit;
 mod commands;
 mod fallback;
+mod offsets;
 
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
 
@@ -20,6 +21,7 @@ use crate::settings::EngineConfig;
 use change_limit::ChangeLimit;
 pub(crate) use change_limit::Permission;
 use fallback::Fallback;
+pub(crate) use offsets::Offsets;
 
 /// Largest frequency correction, seconds a second: what the kernel's clock can do.
 const MAX_FREQUENCY: f64 = 0.1;
@@ -37,8 +39,6 @@ const SHORTEST_SLEW_S: f64 = 1.0;
 const NEGLIGIBLE_S: f64 = 1e-8;
 /// A correction that would be slewed for longer than this is told of, seconds.
 const LONG_SLEW_S: f64 = 3600.0;
-/// Part of the mean square of offsets that the latest one makes up.
-const MEAN_SQUARE_GAIN: f64 = 0.1;
 
 /// What is to be done to the clock, in this order.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,27 +47,6 @@ pub(crate) struct Orders {
     pub(crate) step: Option<NtpDuration>,
     /// The frequency correction to be set.
     pub(crate) frequency: f64,
-}
-
-/// Offsets at updates, for reports.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Offsets {
-    pub(crate) updates: u64,
-    pub(crate) last_s: f64,
-    mean_square: f64,
-}
-
-impl Offsets {
-    pub(crate) fn rms_s(&self) -> f64 {
-        self.mean_square.sqrt()
-    }
-
-    fn add(&mut self, offset_s: f64) {
-        let gain = if self.updates == 0 { 1.0 } else { MEAN_SQUARE_GAIN };
-        self.updates += 1;
-        self.last_s = offset_s;
-        self.mean_square += gain * (offset_s.powi(2) - self.mean_square);
-    }
 }
 
 /// What the clock is stepped for.
