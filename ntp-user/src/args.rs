@@ -102,8 +102,8 @@ pub struct Args {
     #[arg(short = 'r')]
     pub reload: bool,
 
-    /// Set the clock from the real-time clock
-    #[arg(short = 's', hide = true)]
+    /// At the start, set the clock from the real-time clock, or to the time of the last run
+    #[arg(short = 's')]
     pub from_rtc: bool,
 
     /// Be killed (or, below 0, end with a core dump) upon a system call that the daemon has no use for: 2 blocks some
@@ -134,13 +134,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// The first option that was given and is not built in.
-    #[must_use]
-    pub fn not_built_in(&self) -> Option<&'static str> {
-        let options = [("-s", self.from_rtc)];
-        options.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
-    }
-
     /// The same, with a path to the configuration that holds wherever the daemon goes.
     #[must_use]
     pub fn with_absolute_file(self) -> Self {
@@ -192,15 +185,6 @@ mod tests {
         let args =
             Args::try_parse_from(["ntp-xdpd", "-q", "server 192.0.2.1 iburst", "port 0"]).unwrap();
         assert_eq!(args.directives, ["server 192.0.2.1 iburst", "port 0"]);
-    }
-
-    #[test]
-    fn options_that_are_not_built_in_are_named() {
-        for (arguments, expected) in
-            [("-r -d", None), ("-s", Some("-s")), ("-F 1 -P 10", None), ("-U -m -R", None)]
-        {
-            assert_eq!(parse(arguments).not_built_in(), expected, "{arguments}");
-        }
     }
 
     #[test]
