@@ -8,15 +8,11 @@ mod file;
 mod rows;
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, create_dir_all};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, chown};
-use std::path::Path;
 
 use ntp_engine::conf::{Config, LogFile};
 use ntp_engine::record::Record;
 
-use crate::owner::Owner;
+use crate::owner::{Owner, make_folder};
 use file::RowFile;
 
 /// Permissions of a folder that is made here.
@@ -63,16 +59,7 @@ pub(crate) fn prepare(config: &Config, owner: Owner) {
         }
         return;
     };
-    if let Err(error) = make(folder, owner) {
+    if let Err(error) = make_folder(folder, FOLDER_MODE, owner) {
         tracing::error!("Could not make {}: {error}", folder.display());
     }
-}
-
-fn make(folder: &Path, owner: Owner) -> io::Result<()> {
-    if folder.exists() {
-        return Ok(());
-    }
-    folder.parent().map_or(Ok(()), create_dir_all)?;
-    DirBuilder::new().mode(FOLDER_MODE).create(folder)?;
-    chown(folder, Some(owner.user), Some(owner.group))
 }
