@@ -97,8 +97,8 @@ pub struct Args {
     #[arg(short = 'p')]
     pub print: bool,
 
-    /// Reload measurements
-    #[arg(short = 'r', hide = true)]
+    /// Take up what was measured before the restart: the files in `dumpdir`
+    #[arg(short = 'r')]
     pub reload: bool,
 
     /// Set the clock from the real-time clock
@@ -127,7 +127,6 @@ impl Args {
     #[must_use]
     pub fn not_built_in(&self) -> Option<&'static str> {
         let options = [
-            ("-r", self.reload),
             ("-s", self.from_rtc),
             ("-F", self.filter.is_some_and(|level| level != 0)),
             ("-P", self.priority.is_some_and(|priority| priority != 0)),
@@ -191,7 +190,7 @@ mod tests {
     #[test]
     fn options_that_are_not_built_in_are_named() {
         for (arguments, expected) in [
-            ("-r -d", Some("-r")),
+            ("-r -d", None),
             ("-s", Some("-s")),
             ("-F 1", Some("-F")),
             ("-F -1", Some("-F")),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use ntp_engine::conf::{Config, LeapSecMode, MakeStep, SourceKind, StepLimit};
 use ntp_engine::driver::Seams;
+use ntp_engine::history::History;
 use ntp_engine::settings::EngineConfig;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -14,6 +15,7 @@ use tokio::sync::Notify;
 use crate::access::HostAddresses;
 use crate::args::Args;
 use crate::bpf::xdp::Xdp;
+use crate::clock::DaemonClock;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
 use crate::clock::set_watch::SetWatch;
@@ -21,11 +23,13 @@ use crate::command::{Commands, Prepared};
 use crate::drift_file::DriftFile;
 use crate::event_loop::{self, DaemonDriver, Sources};
 use crate::features;
+use crate::history_files::HistoryFiles;
 use crate::leap_file::LeapFile;
 use crate::metrics::{self, Endpoint, Questions};
 use crate::net::interfaces::Served;
 use crate::net::server::{InlineServer, WorkerThreads};
 use crate::net::udp::{LocalEnd, Served as ServedPort, UdpTransport};
+use crate::owner::Owner;
 use crate::pid_file::PidFile;
 use crate::privileges::{self, Duties};
 use crate::reload::Reloader;
@@ -69,6 +73,8 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     } else {
         Prepared::new(config, user.map(String::as_str), means.families)
     };
+    let histories = HistoryFiles::new(config.dumpdir.clone().filter(|_| !means.is_one_shot));
+    histories.prepare(Owner::named(user.map(String::as_str)));
     if let Some(user) = user {
         privileges::become_user(user, duties(config, means, &parts))?;
     }
@@ -86,7 +92,8 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
         })
         .build()
         .context("cannot start the event loop")?;
-    let outcome = runtime.block_on(serve(args, config, (parts, prepared), signals, interrupted));
+    let outcome =
+        runtime.block_on(serve(args, config, (parts, prepared, histories), signals, interrupted));
     drop(pid_file);
     tracing::info!("{} exiting", features::name());
     outcome
@@ -115,20 +122,14 @@ fn duties(config: &Config, means: Means, parts: &Parts) -> Duties {
 async fn serve(
     args: &Args,
     config: &Config,
-    (parts, prepared): (Parts, Prepared),
+    (parts, prepared, histories): (Parts, Prepared, HistoryFiles),
     signals: Signals,
     interrupted: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
-    let Parts { clock, published, shared, key_file, sockets, is_inline, bound, metrics, xdp } =
+    let Parts { mut clock, published, shared, key_file, sockets, is_inline, bound, metrics, xdp } =
         parts;
-    let local = LocalEnd {
-        v4: config.bindacqaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
-        v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
-        port: config.acquisitionport.unwrap_or(0),
-        families: means(args).families,
-        served: from_served_port(args, config),
-    };
-    let (transport, incoming) = UdpTransport::new(local, clock.time_base());
+    let measured = take_up(args, &histories, &mut clock);
+    let (transport, incoming) = UdpTransport::new(local_end(args, config), clock.time_base());
     let (resolver, addresses) = ThreadResolver::new(means(args).families);
     let drift_store = DriftFile::new(config.driftfile.as_ref().map(|file| file.path.clone()));
     let drift = drift_store.read();
@@ -146,6 +147,7 @@ async fn serve(
         user_path: UserPath::Nobody,
         leap_file: LeapFile::of(config),
         key_file,
+        histories,
         limits: limits(args),
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),
@@ -155,6 +157,7 @@ async fn serve(
     };
     tasks.start(&mut driver)?;
     let commands = Commands::start(config, prepared, &mut driver.seams_mut().resolver)?;
+    driver.remember(measured);
     driver.start();
     tasks.user_path = match sockets.len() {
         0 => UserPath::Nobody,
@@ -187,6 +190,30 @@ async fn serve(
     let outcome = event_loop::run(&mut driver, &mut tasks, &mut sources, &mut reloader).await;
     shut_down(driver, tasks, args.is_one_shot());
     outcome.context("the event loop failed")
+}
+
+/// What was measured by the run before, if it is wanted; else what is left of it is of no use any more.
+fn take_up(args: &Args, histories: &HistoryFiles, clock: &mut DaemonClock) -> Vec<History> {
+    if !args.reload {
+        histories.remove();
+        return Vec::new();
+    }
+    let measured = histories.take();
+    if let Some(history) = measured.first() {
+        clock.go_on(&history.clock, history.frequency);
+    }
+    measured
+}
+
+/// Where packets to sources leave from.
+fn local_end(args: &Args, config: &Config) -> LocalEnd {
+    LocalEnd {
+        v4: config.bindacqaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
+        v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
+        port: config.acquisitionport.unwrap_or(0),
+        families: means(args).families,
+        served: from_served_port(args, config),
+    }
 }
 
 /// Where packets to peers leave from. Who asks for the time once leaves the port to the daemon.
@@ -265,12 +292,13 @@ fn log_clients(config: &Config, clients: &Clients) {
 /// Ends serving, then timekeeping. Where XDP is to hold over, it answers from a last snapshot.
 fn shut_down(mut driver: DaemonDriver, tasks: Tasks, is_one_shot: bool) {
     tell_systemd(&[NotifyState::Stopping]);
-    let Tasks { xdp, user_path, .. } = tasks;
+    let Tasks { xdp, user_path, histories, .. } = tasks;
     let user = match user_path {
         UserPath::Threads(threads) => threads.stop(),
         path @ (UserPath::Nobody | UserPath::Inline(_)) => path.counters(),
     };
     driver.shutdown(xdp.as_ref().and_then(Xdp::hold));
+    histories.save(&driver.histories());
     if !is_one_shot {
         log_counters(&xdp.as_ref().map_or([0; _], Xdp::counters), &user);
     }

@@ -2,12 +2,14 @@
 //!
 //! Invariant: the file holds one whole line at any time, whenever the machine may stop.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ntp_engine::engine::Drift;
 use ntp_engine::seams::DriftStore;
+
+use crate::atomic_file::replace_durably;
 
 /// Largest frequency error that is believed, ppm: what the kernel can correct.
 const MAX_FREQUENCY_PPM: f64 = 100_000.0;
@@ -61,7 +63,7 @@ impl DriftStore for DriftFile {
     fn save(&mut self, frequency_ppm: f64, skew_ppm: f64) {
         let Some(path) = &self.path else { return };
         let line = format!("{frequency_ppm:20.6} {skew_ppm:20.6}\n");
-        match replace(path, line.as_bytes()) {
+        match replace_durably(path, line.as_bytes()) {
             Ok(()) => self.failure_logged = false,
             Err(error) if self.failure_logged => tracing::debug!(%error, "Drift file not written"),
             Err(error) => {
@@ -82,21 +84,6 @@ fn parse(text: &str) -> Option<Drift> {
     let is_sane =
         frequency_ppm.abs() <= MAX_FREQUENCY_PPM && skew_ppm >= 0.0 && skew_ppm.is_finite();
     (is_sane && numbers.next().is_none()).then_some(Drift { frequency_ppm, skew_ppm })
-}
-
-/// Writes a file beside the old one, makes sure that it is on the disk, and puts it in the old one's place.
-fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".tmp");
-    let temporary = PathBuf::from(name);
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(octets).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // It may never have come to be.
-        let _gone = fs::remove_file(&temporary);
-    }
-    written
 }
 
 #[cfg(test)]

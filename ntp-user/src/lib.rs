@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod args;
+mod atomic_file;
 #[expect(unsafe_code, reason = "maps memory and calls the kernel")]
 pub mod bpf;
 #[expect(unsafe_code, reason = "steers the kernel's clock")]
@@ -17,12 +18,14 @@ mod daemon;
 pub mod drift_file;
 mod event_loop;
 mod features;
+mod history_files;
 pub mod key_file;
 mod leap_file;
 mod log;
 pub mod metrics;
 #[expect(unsafe_code, reason = "calls the kernel's socket interface")]
 pub mod net;
+mod owner;
 mod pid_file;
 mod privileges;
 mod reload;

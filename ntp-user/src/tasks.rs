@@ -15,6 +15,7 @@ use ntp_engine::seams::Resolver;
 use crate::access::{AccessRules, HostAddresses, TooManyRules, add_rule};
 use crate::bpf::xdp::{Xdp, XdpError};
 use crate::event_loop::DaemonDriver;
+use crate::history_files::HistoryFiles;
 use crate::key_file::KeyFile;
 use crate::leap_file::LeapFile;
 use crate::metrics::State;
@@ -101,6 +102,8 @@ pub(crate) struct Tasks {
     pub(crate) leap_file: Option<LeapFile>,
     /// Symmetric keys.
     pub(crate) key_file: KeyFile,
+    /// Where sources' histories are kept between two runs.
+    pub(crate) histories: HistoryFiles,
     /// When to end.
     pub(crate) limits: Limits,
     /// Whether systemd watches over the daemon.

@@ -15,6 +15,7 @@ mod peers;
 mod played;
 mod refusals;
 mod reload;
+mod restart;
 mod symmetric;
 mod trial;
 mod user_path;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         degraded::trials(),
         keys::trials(),
         reload::trials(),
+        restart::trials(),
         package::trials(),
     ];
     let trials = topics.into_iter().flatten().collect();

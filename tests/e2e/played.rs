@@ -50,7 +50,15 @@ impl Played {
     /// Starts chronyd as an upstream with `local stratum` of that number, and the daemon with `directives`, which
     /// make it a source; waits until the daemon follows.
     pub(crate) fn following(stratum: u8, directives: &str) -> Result<(Self, Header)> {
-        let scene = Scene::open()?;
+        Self::following_in(Scene::open()?, stratum, directives)
+    }
+
+    /// As [`Played::following`], in a scene that has files for the daemon.
+    pub(crate) fn following_in(
+        scene: Scene,
+        stratum: u8,
+        directives: &str,
+    ) -> Result<(Self, Header)> {
         let chronyd = peers::chronyd().context("chronyd is gone")?;
         let upstream = format!("local stratum {stratum}\nallow\n");
         let upstream = Some(chronyd.serve(&scene.lab, &scene.upstream, &upstream)?);
@@ -60,8 +68,24 @@ impl Played {
         Ok((played, header))
     }
 
+    /// Ends the daemon, and starts it with more `arguments` once it was looked at what it has left.
+    pub(crate) fn restart(
+        self,
+        arguments: &[&str],
+        directives: &str,
+        look: impl FnOnce() -> Result<()>,
+    ) -> Result<Self> {
+        let Self { daemon: first, _upstream, scene } = self;
+        let ended = first.stop()?.success()?;
+        look().with_context(|| ended.output)?;
+        let mut command = daemon()?.command(&scene.server);
+        command.args(arguments);
+        let daemon = Daemon::start(&scene.lab, &scene.server, command, directives)?;
+        Ok(Self { daemon, _upstream, scene })
+    }
+
     /// Waits until the daemon says that it is synchronised.
-    fn synchronised(&self) -> Result<Header> {
+    pub(crate) fn synchronised(&self) -> Result<Header> {
         let client = self.client(SERVER.v4)?;
         let mut last = None;
         until("the daemon is synchronised", || {

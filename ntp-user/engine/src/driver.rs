@@ -192,7 +192,7 @@ where
 
     /// Takes up what was measured by an earlier run; to be called before [`Driver::start`].
     pub fn remember(&mut self, histories: Vec<History>) {
-        self.engine.remember(histories, self.now());
+        self.engine.remember(histories, self.seams.clock.frequency(), self.now());
     }
 
     /// The engine, for its reports.
@@ -229,7 +229,7 @@ where
     fn read_clock(&mut self, tolerance_ns: i64) -> Now {
         let now = self.seams.clock.now();
         let slept = self.seams.clock.slept();
-        let step = jump(&self.last, &now);
+        let step = now.strayed_since(&self.last);
         self.last = now;
         if step.abs() > NtpDuration::from_nanos(tolerance_ns) {
             let frequency = self.seams.clock.frequency();
@@ -333,11 +333,4 @@ where
             );
         }
     }
-}
-
-/// What `now` is off from where the clock should have come since `last`.
-fn jump(last: &Now, now: &Now) -> NtpDuration {
-    let mono_ns = i64::try_from(now.mono.since(last.mono)).unwrap_or(i64::MAX);
-    let elapsed = now.time.since(last.time);
-    elapsed - crate::seconds::times(NtpDuration::from_nanos(mono_ns), last.rate)
 }

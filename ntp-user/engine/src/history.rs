@@ -1,27 +1,31 @@
 //! What was measured of a source, as it is kept between two runs: values, and their text. Invariant: samples speak of
-//! a clock that runs on; whether it does, the relation of the two clocks tells, which nothing but a step changes.
+//! a clock that runs on; whether it does, its reading tells together with that of the monotonic clock.
 
 use std::fmt::Write;
 use std::net::IpAddr;
 
-use ntp_common::time::{NtpDuration, NtpTimestamp};
+use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
 use ntp_common::wire::{LeapIndicator, ReferenceId};
 
 use crate::sample::Sample;
+use crate::seams::Now;
 use crate::series::MOST_SAMPLES;
 
 /// First line of the text; the number is the version of what follows.
 const TITLE: &str = "ntp-xdp history 1";
+
+/// Bound of what is a frequency of a clock, seconds a second.
+const MOST_FREQUENCY: f64 = 0.5;
 
 /// The samples of one source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct History {
     /// Address of the source.
     pub source: IpAddr,
-    /// What the steered clock was ahead of the monotonic one.
-    pub(crate) relation: NtpDuration,
-    /// The correction that the clock was left with, seconds a second.
-    pub(crate) frequency: f64,
+    /// What the clocks read.
+    pub clock: Now,
+    /// The correction of its frequency that the steered clock was left with, seconds a second.
+    pub frequency: f64,
     pub(crate) samples: Vec<Sample>,
 }
 
@@ -36,8 +40,9 @@ impl History {
     pub fn to_text(&self) -> String {
         let mut text = format!("{TITLE}\n{}\n", self.source);
         // Writing to a string does not fail.
-        let _written =
-            writeln!(text, "{} {:016x}", self.relation.to_bits(), self.frequency.to_bits());
+        let Now { mono, time, rate } = self.clock;
+        let [time, rate, frequency] = [time.to_bits(), rate.to_bits(), self.frequency.to_bits()];
+        let _written = writeln!(text, "{} {time:016x} {rate:016x} {frequency:016x}", mono.0);
         for sample in &self.samples {
             let numbers = [
                 sample.offset_s,
@@ -67,21 +72,27 @@ impl History {
             return Err(Malformed);
         }
         let source = lines.next().and_then(|line| line.parse().ok()).ok_or(Malformed)?;
-        let (relation, frequency) =
-            lines.next().and_then(|line| line.split_once(' ')).ok_or(Malformed)?;
-        let relation = NtpDuration::from_bits(relation.parse().map_err(|_| Malformed)?);
-        let frequency = float(frequency).ok_or(Malformed)?;
+        let (clock, frequency) = lines.next().and_then(clock).ok_or(Malformed)?;
         let samples: Option<Vec<Sample>> = lines.take(MOST_SAMPLES + 1).map(sample).collect();
         let samples = samples.filter(|samples| samples.len() <= MOST_SAMPLES).ok_or(Malformed)?;
         let in_order = samples.is_sorted_by(|a, b| b.time.since(a.time) > NtpDuration::ZERO);
-        let is_history = in_order && frequency.abs() < 0.5;
-        is_history.then_some(Self { source, relation, frequency, samples }).ok_or(Malformed)
+        in_order.then_some(Self { source, clock, frequency, samples }).ok_or(Malformed)
     }
 }
 
 /// A finite number by its bits.
 fn float(text: &str) -> Option<f64> {
     u64::from_str_radix(text, 16).ok().map(f64::from_bits).filter(|value| value.is_finite())
+}
+
+/// The reading of the clocks and the frequency.
+fn clock(line: &str) -> Option<(Now, f64)> {
+    let mut words = line.split(' ');
+    let mono = MonoNs(words.next()?.parse().ok()?);
+    let time = NtpTimestamp::from_bits(u64::from_str_radix(words.next()?, 16).ok()?);
+    let rate = float(words.next()?).filter(|rate| (rate - 1.0).abs() < MOST_FREQUENCY)?;
+    let frequency = float(words.next()?).filter(|frequency| frequency.abs() < MOST_FREQUENCY)?;
+    words.next().is_none().then_some((Now { mono, time, rate }, frequency))
 }
 
 fn sample(line: &str) -> Option<Sample> {
@@ -131,7 +142,11 @@ mod tests {
         };
         History {
             source: "2001:db8::1".parse().unwrap(),
-            relation: NtpDuration::from_bits(-12_345),
+            clock: Now {
+                mono: MonoNs(12_345_678_901),
+                time: NtpTimestamp::from_bits(4_000_000_065 << 32 | 1),
+                rate: 1.0,
+            },
             frequency: 1.25e-5,
             samples: vec![sample(0), sample(64)],
         }

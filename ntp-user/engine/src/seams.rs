@@ -11,6 +11,8 @@ use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
 use ntp_common::wire::LeapIndicator;
 
+use crate::seconds;
+
 /// One reading of the clocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Now {
@@ -21,6 +23,15 @@ pub struct Now {
     /// Seconds that the steered clock advances while `mono` advances one: exactly 1 for the kernel's clock,
     /// whose steering moves both; the steered frequency for a clock that is only followed.
     pub rate: f64,
+}
+
+impl Now {
+    /// What the steered clock is off from where it should have come since `earlier`, had nobody set it.
+    pub(crate) fn strayed_since(&self, earlier: &Self) -> NtpDuration {
+        let mono_ns = i64::try_from(self.mono.since(earlier.mono)).unwrap_or(i64::MAX);
+        let elapsed = self.time.since(earlier.time);
+        elapsed - seconds::times(NtpDuration::from_nanos(mono_ns), earlier.rate)
+    }
 }
 
 /// Where a timestamp of a packet was taken, from the least to the most exact.

@@ -84,6 +84,11 @@ impl FollowClock {
         Self { time: FollowTime(Arc::new(Mutex::new(line))) }
     }
 
+    /// Goes on as a clock would have that was steered last when it read `from`.
+    pub fn go_on(&mut self, from: &Now, frequency: f64) {
+        self.time.replace(Line { base: from.mono, time: from.time, frequency });
+    }
+
     /// What reads this clock elsewhere.
     #[must_use]
     pub fn time(&self) -> FollowTime {
@@ -161,6 +166,20 @@ mod tests {
         let line = clock.time.line();
         clock.step(NtpDuration::from_nanos(-5_000_000_000)).unwrap();
         assert_eq!(clock.time.line().time.since(line.time).to_nanos(), -5_000_000_000);
+    }
+
+    #[test]
+    fn clock_that_goes_on_where_another_left_off_reads_the_same() {
+        let mut first = FollowClock::start();
+        first.step(NtpDuration::from_nanos(7_000_000_000)).unwrap();
+        first.set_frequency(-30e-6).unwrap();
+        let left = first.now();
+        let mut second = FollowClock::start();
+        second.go_on(&left, first.frequency());
+        let at = MonoNs(left.mono.0 + 3600 * SECOND);
+        let apart = second.time.line().at(at).since(first.time.line().at(at)).to_nanos();
+        assert!(apart.abs() <= 1, "{apart}");
+        assert!((second.frequency() - first.frequency()).abs() < 1e-15);
     }
 
     #[test]

@@ -45,6 +45,14 @@ impl DaemonClock {
             Self::Follow(clock) => TimeBase::Followed(clock.time()),
         }
     }
+
+    /// Goes on where a run of the daemon left off, on the same boot: the kernel's clock has done so by itself.
+    pub fn go_on(&mut self, from: &Now, frequency: f64) {
+        match self {
+            Self::System(_) => {}
+            Self::Follow(clock) => clock.go_on(from, frequency),
+        }
+    }
 }
 
 impl TimeBase {

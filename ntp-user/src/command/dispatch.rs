@@ -123,7 +123,7 @@ fn change(
         Request::Manual(ManualMode::Off | ManualMode::Reset) => Status::Success,
         // Without the directive, there is nothing to do, and that is done.
         Request::CycleLogs if !commands.means.logs => Status::Success,
-        Request::Dump if !commands.means.dumps => Status::Success,
+        Request::Dump => dump(driver, tasks),
         Request::Rekey => rekey(driver, tasks),
         Request::ReloadSources if !commands.means.source_folders => Status::Success,
         _ => {
@@ -131,6 +131,11 @@ fn change(
             Status::Failed
         }
     }
+}
+
+/// Writes what was measured of the sources, where there is a folder for it.
+fn dump(driver: &DaemonDriver, tasks: &Tasks) -> Status {
+    if tasks.histories.save(&driver.histories()) { Status::Success } else { Status::Failed }
 }
 
 /// Reads the key file again.

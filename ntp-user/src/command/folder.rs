@@ -1,22 +1,15 @@
 //! The folder of the Unix socket: whoever can reach into it has all rights over the daemon, so that it must be
 //! the daemon's own, and shut to others.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use crate::owner::{Owner, make_folder};
 
 /// Permissions of the folder: the daemon's user and group, nobody else.
 const MODE: u32 = 0o770;
-
-/// A user and a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    /// The user.
-    pub(crate) user: u32,
-    /// The group.
-    pub(crate) group: u32,
-}
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -51,18 +44,7 @@ pub(crate) enum FolderError {
 /// [`FolderError`]: there must be no socket then.
 pub(crate) fn prepare(path: &Path, owner: Owner) -> Result<(), FolderError> {
     let unmade = |error| FolderError::Unmade { path: path.to_owned(), error };
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(unmade)?;
-    }
-    match DirBuilder::new().mode(MODE).create(path) {
-        Ok(()) => {
-            // The process's mask may have taken something away.
-            fs::set_permissions(path, fs::Permissions::from_mode(MODE)).map_err(unmade)?;
-            chown(path, Some(owner.user), Some(owner.group)).map_err(unmade)?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(unmade(error)),
-    }
+    make_folder(path, MODE, owner).map_err(unmade)?;
     let found = fs::symlink_metadata(path).map_err(unmade)?;
     let mode = found.mode() & 0o777;
     if !found.is_dir() || found.uid() != owner.user || found.gid() != owner.group {
@@ -77,13 +59,13 @@ pub(crate) fn prepare(path: &Path, owner: Owner) -> Result<(), FolderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::unistd::{getegid, geteuid};
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn folder_is_made_once_and_refused_when_others_reach_into_it() {
         let base = std::env::temp_dir().join(format!("ntp-xdpd-command-{}", std::process::id()));
         let path = base.join("a/b");
-        let owner = Owner { user: geteuid().as_raw(), group: getegid().as_raw() };
+        let owner = Owner::named(None);
         prepare(&path, owner).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, MODE);
         prepare(&path, owner).unwrap();

@@ -17,17 +17,16 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{User, getegid, geteuid};
 use ntp_engine::candm::{Asked, Code, Ignored, PacketTotals, Received, Reply, Status, receive};
 use ntp_engine::conf::{Config, OpenCommand};
 use ntp_engine::seams::Resolver;
 
 use crate::access::TooManyRules;
 use crate::event_loop::DaemonDriver;
+use crate::owner::Owner;
 use crate::resolver::{Families, Resolved};
 use crate::tasks::Tasks;
 use access::CommandAccess;
-use folder::Owner;
 use limit::Limit;
 pub(crate) use sockets::Packet;
 use sockets::Sockets;
@@ -42,19 +41,10 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Opens UDP sockets, and prepares the folder of the Unix socket for `user`, whom the daemon will become.
     pub(crate) fn new(config: &Config, user: Option<&str>, families: Families) -> Self {
-        let owner = owner(user);
+        let owner = Owner::named(user);
         let path = config.bindcmdaddress_path.as_ref().filter(|path| is_safe(path, owner));
         Self { network: network::open(config, families), path: path.cloned() }
     }
-}
-
-/// Whom the daemon will become; itself if it stays what it is.
-fn owner(user: Option<&str>) -> Owner {
-    let user = user.and_then(|name| User::from_name(name).ok().flatten());
-    user.map_or(Owner { user: geteuid().as_raw(), group: getegid().as_raw() }, |user| Owner {
-        user: user.uid.as_raw(),
-        group: user.gid.as_raw(),
-    })
 }
 
 fn is_safe(path: &Path, owner: Owner) -> bool {
@@ -72,17 +62,12 @@ fn is_safe(path: &Path, owner: Owner) -> bool {
 #[derive(Clone, Copy, Debug)]
 struct Means {
     logs: bool,
-    dumps: bool,
     source_folders: bool,
 }
 
 impl Means {
     fn of(config: &Config) -> Self {
-        Self {
-            logs: !config.log.is_empty(),
-            dumps: config.dumpdir.is_some(),
-            source_folders: !config.sourcedir.is_empty(),
-        }
+        Self { logs: !config.log.is_empty(), source_folders: !config.sourcedir.is_empty() }
     }
 }
 

@@ -8,6 +8,7 @@ use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::HEADER_LEN;
 use ntp_engine::driver::{Driver, Seams};
 use ntp_engine::engine::Drift;
+use ntp_engine::history::History;
 use ntp_engine::operation::{Operation, OperationError};
 use ntp_engine::report::SourceReport;
 use ntp_engine::seams::{Stamped, StampedBy};
@@ -170,18 +171,35 @@ impl World {
     /// Ends the daemon and starts it anew after `pause_s` seconds, with what the drift file says, and what was
     /// measured if it `remembers`.
     pub fn restart(&mut self, config: EngineConfig, pause_s: f64, remembers: bool, seed: u64) {
+        let histories = self.stop();
+        self.pause(pause_s);
+        self.start_again(config, if remembers { histories } else { Vec::new() }, seed);
+    }
+
+    /// Ends the daemon, and gives what it has measured, as it writes it and reads it again.
+    ///
+    /// # Panics
+    /// When it can't be read.
+    pub fn stop(&mut self) -> Vec<History> {
         self.driver.shutdown(None);
-        let histories = self.driver.histories();
+        let texts = self.driver.histories().into_iter().map(|history| history.to_text());
+        texts.map(|text| History::parse(&text).expect("it was just written")).collect()
+    }
+
+    /// Lets time go by without a daemon.
+    pub fn pause(&mut self, pause_s: f64) {
         let now_s = self.machine().clock.now_s();
         self.machine_mut().clock.advance_to(now_s + pause_s);
         self.machine_mut().flying.clear();
         self.machine_mut().visitors.clear();
+    }
+
+    /// Starts the daemon anew, with what the drift file says and what was measured before.
+    pub fn start_again(&mut self, config: EngineConfig, histories: Vec<History>, seed: u64) {
         let stored = self.machine().drifts.last().copied();
         let drift = stored.map(|(frequency_ppm, skew_ppm)| Drift { frequency_ppm, skew_ppm });
         self.driver = driver_on(&self.machine, config, drift, seed);
-        if remembers {
-            self.driver.remember(histories);
-        }
+        self.driver.remember(histories);
         self.driver.start();
     }
 

@@ -218,7 +218,7 @@ const READ: &[Directive] = &[
     one("logdir DIRECTORY", Works, |c, s, o| {
         s.word(o, "a directory").map(|v| c.logdir = Some(v.text.into()))
     }),
-    one("dumpdir DIRECTORY", NoEffectYet, |c, s, o| {
+    one("dumpdir DIRECTORY", Works, |c, s, o| {
         s.word(o, "a directory").map(|v| c.dumpdir = Some(v.text.into()))
     }),
     one("pidfile FILE", Works, |c, s, o| {

@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use ntp_common::time::NtpDuration;
 use rand::Rng;
 
 use super::Engine;
@@ -12,8 +11,10 @@ use crate::sample::ClockChange;
 use crate::seams::{Now, SourceId};
 use crate::seconds;
 
-/// Difference of two relations of the clocks that shows no step, seconds: what reading both may take.
+/// Difference of the clock from where it should have come that shows no step, seconds: what reading both clocks may take.
 const NO_STEP_S: f64 = 1e-5;
+/// Difference of two frequencies that is none, seconds a second: far below what the kernel resolves.
+const NO_CHANGE: f64 = 1e-13;
 /// Oldest last sample that is worth to be taken up, seconds.
 const OLDEST_S: f64 = 3600.0;
 
@@ -24,7 +25,7 @@ impl<R: Rng> Engine<R> {
         let measured = self.sources.values().filter(|source| source.series().last().is_some());
         let history = |source: &crate::source::Source| History {
             source: source.address().ip(),
-            relation: relation(&now),
+            clock: now,
             frequency: self.discipline.in_force(),
             samples: source.series().samples().copied().collect(),
         };
@@ -32,17 +33,22 @@ impl<R: Rng> Engine<R> {
     }
 
     /// Has sources take up what was measured of them before, when they are made; to be called before
-    /// [`Engine::start`]. What is too old, or about a clock that was stepped since, is left out.
-    pub fn remember(&mut self, histories: Vec<History>, now: Now) {
+    /// [`Engine::start`]. What is too old, or about a clock that was set or steered since, is left out; `frequency` is
+    /// the correction that the clock has in force, seconds a second.
+    pub fn remember(&mut self, histories: Vec<History>, frequency: f64, now: Now) {
         for history in histories {
-            let moved_s = seconds::of(relation(&now) - history.relation);
             let last = history.samples.last();
             let age_s = last.map_or(f64::INFINITY, |last| seconds::of(now.time.since(last.time)));
-            if moved_s.abs() < NO_STEP_S && (0.0..OLDEST_S).contains(&age_s) {
-                self.remembered.insert(history.source, history);
+            let runs_on = seconds::of(now.strayed_since(&history.clock)).abs() < NO_STEP_S
+                && (frequency - history.frequency).abs() < NO_CHANGE;
+            let source = history.source;
+            if runs_on && (0.0..OLDEST_S).contains(&age_s) {
+                let samples = history.samples.len();
+                tracing::info!(%source, samples, "Loaded {samples} samples of {source}");
+                self.remembered.insert(source, history);
             } else {
-                let source = history.source;
-                tracing::info!(%source, "What was measured of {source} before is of no use");
+                let reason = if runs_on { "is too old" } else { "is of another clock" };
+                tracing::info!(%source, "What was measured of {source} before {reason}");
             }
         }
     }
@@ -65,13 +71,4 @@ impl<R: Rng> Engine<R> {
             history.samples.iter_mut().for_each(|sample| sample.move_onto(change));
         }
     }
-}
-
-/// What the steered clock is ahead of the monotonic one.
-fn relation(now: &Now) -> NtpDuration {
-    let mono_s = now.mono.0 / 1_000_000_000;
-    let nanoseconds = i64::try_from(now.mono.0 % 1_000_000_000).unwrap_or_default();
-    let whole = NtpDuration::from_bits((mono_s << 32).cast_signed());
-    let origin = ntp_common::time::NtpTimestamp::from_bits(0);
-    now.time.since(origin) - whole - NtpDuration::from_nanos(nanoseconds)
 }
