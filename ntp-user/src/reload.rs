@@ -22,6 +22,8 @@ const AT_START: &[AtStart] = &[
     ("serverthreads", |it| format!("{:?} {:?}", it.serverthreads, it.servercpus)),
     ("metricsaddress", |it| format!("{:?}", it.metricsaddress)),
     ("driftfile", |it| format!("{:?}", it.driftfile.as_ref().map(|file| &file.path))),
+    ("maxclockerror", |it| format!("{:?}", it.maxclockerror_ppm)),
+    ("clockprecision", |it| format!("{:?}", it.clockprecision_s)),
     ("leapsectz", |it| format!("{:?}", it.leapsectz)),
     ("leapseclist", |it| format!("{:?}", it.leapseclist)),
     ("leapsecmode", |it| format!("{:?}", it.leapsecmode)),

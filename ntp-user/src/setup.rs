@@ -21,7 +21,7 @@ use crate::bpf::program::Built;
 use crate::bpf::xdp::{Loaded, SharedMaps, Xdp, XdpError};
 use crate::clock::DaemonClock;
 use crate::clock::follow::FollowClock;
-use crate::clock::readings::precision_log2;
+use crate::clock::readings::{log2_of, precision_log2};
 use crate::clock::system::SystemClock;
 use crate::key_file::KeyFile;
 use crate::metrics::{Endpoint, EndpointError};
@@ -113,7 +113,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         keys: Arc::clone(key_file.keys()),
         clients,
         exchanges: Exchanges::new(),
-        precision_log2: precision_log2(),
+        precision_log2: config.clockprecision_s.map_or_else(precision_log2, log2_of),
     };
     Ok(Parts {
         clock,

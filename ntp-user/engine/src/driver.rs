@@ -5,14 +5,15 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ntp_common::time::{MonoNs, NtpDuration};
+use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
 use rand::Rng;
 
 use crate::auth::Keys;
 use crate::conf::Local;
-use crate::engine::{ClockOperation, Drift, Engine};
+use crate::engine::{ClockOperation, Drift, Engine, ManualOperation};
 use crate::history::History;
 use crate::leap::tables::LeapTable;
+use crate::manual::{ManualCorrection, ManualError};
 use crate::operation::{Operation, OperationError};
 use crate::seams::{
     Action, Clock, ClockError, DriftStore, Event, Now, RefMap, RequestId, Resolver, SourceId,
@@ -182,6 +183,28 @@ where
         let now = self.read_clock(UNTOLD_STEP_NS);
         let actions = self.engine.operate_clock(operation, now);
         self.carry_out(actions);
+    }
+
+    /// Somebody says that true time is `time`.
+    ///
+    /// # Errors
+    /// [`ManualError`], with nothing changed.
+    pub fn set_time(&mut self, time: NtpTimestamp) -> Result<ManualCorrection, ManualError> {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let (outcome, actions) = self.engine.set_time(time, now);
+        self.carry_out(actions);
+        outcome
+    }
+
+    /// Does what an operator wants done with times given by hand.
+    ///
+    /// # Errors
+    /// [`ManualError::NoSuchEntry`].
+    pub fn operate_manual(&mut self, operation: ManualOperation) -> Result<(), ManualError> {
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        let (outcome, actions) = self.engine.operate_manual(operation, now);
+        self.carry_out(actions);
+        outcome
     }
 
     /// What was measured of the sources, to be remembered by another run.

@@ -4,6 +4,7 @@
 //! clock as it is: none follows a [`Action::SetFrequency`] in one list of actions, since each of these is
 //! answered by an [`Event::ClockChanged`], and that by a snapshot.
 
+mod by_hand;
 mod clock;
 mod clock_operations;
 mod histories;
@@ -21,6 +22,7 @@ mod reports;
 mod selecting;
 mod smoothing;
 
+pub use by_hand::ManualOperation;
 pub use clock_operations::ClockOperation;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +37,7 @@ use crate::bank::Bank;
 use crate::discipline::Discipline;
 use crate::history::History;
 use crate::leap::schedule::Schedule;
+use crate::manual::Manual;
 use crate::names::ConfiguredLine;
 use crate::reference::{Reference, reference_id};
 use crate::seams::{Action, Event, Now, RequestId, SourceId};
@@ -99,6 +102,8 @@ pub struct Engine<R> {
     remembered: BTreeMap<IpAddr, History>,
     /// The first correction, until it has been made or given up.
     initial: Option<Initial>,
+    /// Times given by hand.
+    manual: Manual,
     /// `maxchange` has ended all updates.
     given_up: bool,
     /// When a source that was wrong gave way to another one.
@@ -150,6 +155,7 @@ impl<R: Rng> Engine<R> {
             updates: UpdateTimes::default(),
             remembered: BTreeMap::new(),
             initial,
+            manual: Manual::new(config.manual),
             given_up: false,
             wrong_replaced: None,
             config,

@@ -2,10 +2,6 @@
 
 use ntp_common::time::NtpTimestamp;
 
-/// How fast the bound of an error grows while nothing is measured, seconds a second, besides the error of the
-/// frequency: what a clock may do that was never seen of it.
-pub(crate) const MAX_CLOCK_ERROR: f64 = 1e-6;
-
 /// Standard deviations that bound a frequency's error.
 pub(crate) const SKEW_DEVIATIONS: f64 = 2.0;
 
@@ -26,12 +22,12 @@ fn caution(samples: usize) -> f64 {
 const MOST_CAUTIOUS: f64 = 2e-3;
 
 /// Bound of the growth of an error, seconds a second, where `skew` bounds the error of a frequency that was found from
-/// so many samples.
+/// so many samples. `unseen` is what a clock may do that was never seen of it (`maxclockerror`).
 ///
 /// Caution knows an end: within a minute it would make the bounds of an honest source that was heard once so wide that
 /// it has no vote any more, and leave the choice to a liar that was heard four times.
-pub(crate) fn error_growth(skew: f64, samples: usize) -> f64 {
-    MAX_CLOCK_ERROR + (caution(samples) * skew).min(MOST_CAUTIOUS).max(skew)
+pub(crate) fn error_growth(unseen: f64, skew: f64, samples: usize) -> f64 {
+    unseen + (caution(samples) * skew).min(MOST_CAUTIOUS).max(skew)
 }
 
 /// Samples whose deviations are to be doubled.
@@ -59,6 +55,9 @@ pub(crate) struct KnownFrequency {
     pub(crate) deviation: f64,
     /// When it was known, on the steered clock.
     pub(crate) at: NtpTimestamp,
+    /// How fast the bound of an error grows while nothing is measured, besides what the frequency's error makes of it,
+    /// seconds a second: what the clock may do that was never seen of it.
+    pub(crate) unseen: f64,
 }
 
 impl KnownFrequency {
@@ -74,11 +73,12 @@ mod tests {
 
     #[test]
     fn few_samples_make_errors_grow_faster_but_not_without_limit() {
-        let ppm = |skew_ppm: f64, samples| error_growth(skew_ppm * 1e-6, samples) * 1e6;
+        let ppm = |skew_ppm: f64, samples| error_growth(1e-6, skew_ppm * 1e-6, samples) * 1e6;
         for (skew_ppm, samples, expected_ppm) in
             [(1.0, 1000, 2.032), (1.0, 1, 34.0), (1000.0, 1, 2001.0), (50_000.0, 1, 50_001.0)]
         {
             assert!((ppm(skew_ppm, samples) / expected_ppm - 1.0).abs() < 1e-9, "{skew_ppm}");
         }
+        assert!((error_growth(5e-6, 0.0, 1) - 5e-6).abs() < 1e-15);
     }
 }

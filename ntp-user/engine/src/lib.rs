@@ -13,6 +13,7 @@ mod estimate;
 mod filter;
 pub mod history;
 pub mod leap;
+pub mod manual;
 mod names;
 pub mod operation;
 mod reference;

@@ -158,6 +158,7 @@ impl Series {
                 correction: (1.0 + in_force) * (1.0 + line.slope) - 1.0,
                 deviation: line.slope_deviation.max(BREAK_DEVIATION),
                 at: last.time,
+                unseen: self.known.unseen,
             };
         }
         self.samples = std::mem::take(&mut self.suspects).into();
@@ -251,6 +252,11 @@ impl Series {
         self.line.as_ref()
     }
 
+    /// How fast the bound of an error grows besides what the frequency's error makes of it, seconds a second.
+    pub(crate) fn unseen(&self) -> f64 {
+        self.known.unseen
+    }
+
     /// Leap second that the source announces.
     pub(crate) fn leap(&self) -> LeapIndicator {
         self.last().map_or(LeapIndicator::Unsynchronised, |sample| sample.leap)
@@ -272,7 +278,7 @@ impl Series {
     /// has grown since as the line does: by milliseconds where the clock is slewed.
     pub(crate) fn bounds(&self, time: NtpTimestamp) -> Option<Bounds> {
         let line = self.line?;
-        let rate = error_growth(SKEW_DEVIATIONS * line.slope_deviation, self.len());
+        let rate = error_growth(self.unseen(), SKEW_DEVIATIONS * line.slope_deviation, self.len());
         let bounds = |sample: &Sample| Bounds {
             root_delay_s: sample.root_delay_s + sample.delay_s,
             offset_s: sample.offset_s + line.slope * seconds::of(time.since(sample.time)),
@@ -291,7 +297,7 @@ mod tests {
 
     fn series(samples: u32) -> Series {
         let at = NtpTimestamp::from_bits(4_000_000_000 << 32);
-        let known = KnownFrequency { correction: 0.0, deviation: 1e-7, at };
+        let known = KnownFrequency { correction: 0.0, deviation: 1e-7, at, unseen: 1e-6 };
         let mut series = Series::new(known, 1e-7);
         for index in 0..samples {
             assert_eq!(series.add(sample(index, 0.0), 0.0, None), Added::Used);

@@ -46,10 +46,15 @@ pub struct EngineConfig {
     pub max_change: Option<MaxChange>,
     /// Largest correction of the frequency, seconds a second.
     pub max_drift: f64,
+    /// How fast the bound of the clock's error grows while nothing is measured, besides what the error of its frequency
+    /// makes of it, seconds a second.
+    pub max_clock_error: f64,
     /// How long slews take, in proportion to the usual.
     pub slew_length: f64,
     /// Mean frequencies for times without updates; `None`: none.
     pub fallback_drift: Option<FallbackDrift>,
+    /// Whether times are taken by hand.
+    pub manual: bool,
     /// What is served without sources; `None`: that there is no time.
     pub local: Option<Local>,
     /// Whether the kernel may copy the time to the real-time clock.
@@ -83,8 +88,10 @@ impl EngineConfig {
             smooth_time: config.smoothtime,
             max_change: config.maxchange,
             max_drift: config.maxdrift_ppm * 1e-6,
+            max_clock_error: config.maxclockerror_ppm * 1e-6,
             slew_length: config.corrtimeratio / USUAL_CORRECTION_TIME_RATIO,
             fallback_drift: config.fallbackdrift,
+            manual: config.manual,
             local: config.local,
             rtcsync: config.rtcsync,
             drift_interval_s: config.driftfile.as_ref().map(|file| file.interval_s),

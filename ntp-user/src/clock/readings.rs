@@ -114,17 +114,16 @@ pub fn precision_log2() -> i8 {
         }
         last = now;
     }
-    nearest_log2(shortest)
+    #[expect(clippy::cast_precision_loss, reason = "at most a second")]
+    let shortest_s = shortest as f64 * 1e-9;
+    log2_of(shortest_s)
 }
 
-/// log2 of a length of time up to a second, in seconds, to the nearest integer.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "at most a second"
-)]
-fn nearest_log2(nanos: i64) -> i8 {
-    ((nanos as f64 * 1e-9).log2().round() as i8).max(FINEST_PRECISION_LOG2)
+/// log2 of a precision up to a second, in seconds, to the nearest integer.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "at most a second")]
+pub fn log2_of(seconds: f64) -> i8 {
+    (seconds.log2().round() as i8).max(FINEST_PRECISION_LOG2)
 }
 
 #[cfg(test)]
@@ -133,8 +132,8 @@ mod tests {
 
     #[test]
     fn precision_is_the_nearest_power_of_two() {
-        for (nanos, log2) in [(1, -30), (29, -25), (45, -24), (1_000, -20), (1_000_000_000, 0)] {
-            assert_eq!(nearest_log2(nanos), log2, "{nanos} ns");
+        for (seconds, log2) in [(1e-9, -30), (29e-9, -25), (45e-9, -24), (1e-6, -20), (1.0, 0)] {
+            assert_eq!(log2_of(seconds), log2, "{seconds} s");
         }
     }
 

@@ -1,11 +1,11 @@
 //! Carries out commands. What can't be done is answered with the status that says so, never with success.
 
-use ntp_engine::candm::{AccessTable, Address, ManualMode, Reply, Request, Status};
+use ntp_engine::candm::{AccessTable, Address, Reply, Request, Status};
 use ntp_engine::conf::{AccessRule, AccessTarget, Verdict};
 use ntp_engine::report::SourceReport;
 
 use super::clients::{self, Wanted};
-use super::{Commands, operate, reports};
+use super::{Commands, by_hand, operate, reports};
 use crate::event_loop::DaemonDriver;
 use crate::tasks::Tasks;
 
@@ -24,6 +24,9 @@ pub(super) fn carry_out(
     if let Some(operation) = operate::clock_operation(request) {
         driver.operate_clock(operation);
         return Reply::DONE;
+    }
+    if let Some(reply) = by_hand::carry_out(request, driver) {
+        return reply;
     }
     report(request, commands, driver, tasks)
         .unwrap_or_else(|| change(request, commands, driver, tasks).into())
@@ -74,7 +77,6 @@ fn report(
             let (xdp, user) = tasks.counters();
             Reply::ServerStats(reports::server_stats(&xdp, &user, commands.totals))
         }
-        Request::ManualList => Reply::ManualList(Vec::new()),
         Request::Smoothing => {
             engine.smoothing(driver.now()).map_or(Status::NotEnabled.into(), |report| {
                 Reply::Smoothing(reports::smoothing(&report))
@@ -118,9 +120,6 @@ fn change(
                 Status::NotEnabled
             }
         }
-        Request::SetTime(_) => Status::NotEnabled,
-        Request::ManualDelete(_) => Status::BadSample,
-        Request::Manual(ManualMode::Off | ManualMode::Reset) => Status::Success,
         // Without the directive, there is nothing to do, and that is done.
         Request::CycleLogs if !commands.means.logs => Status::Success,
         Request::Dump => dump(driver, tasks),

@@ -4,6 +4,7 @@
 //! `opencommands` names, and change nothing. No reply is longer than its request.
 
 mod access;
+mod by_hand;
 mod clients;
 mod dispatch;
 mod folder;

@@ -91,6 +91,22 @@ fn frequency_is_not_corrected_by_more_than_maxdrift() {
 }
 
 #[test]
+fn root_dispersion_grows_by_what_the_clock_may_do_unseen() {
+    let after_outage_s = |rule: &str| {
+        let mut world = world(rule, clock(0.0), servers(1), 1);
+        world.run(4000.0);
+        world.machine_mut().servers[0].silent = true;
+        let before_s = world.machine().root_distance_s();
+        world.run(1000.0);
+        world.machine().root_distance_s() - before_s
+    };
+    let [none_s, usual_s, more_s] =
+        ["maxclockerror 0\n", "", "maxclockerror 11\n"].map(after_outage_s);
+    assert!((usual_s - none_s - 1e-3).abs() < 1e-4, "{none_s} {usual_s}");
+    assert!((more_s - usual_s - 1e-2).abs() < 1e-3, "{usual_s} {more_s}");
+}
+
+#[test]
 fn longer_slews_are_gentler() {
     let worst = |ratio: f64| {
         let rule = format!("corrtimeratio {ratio}\n");

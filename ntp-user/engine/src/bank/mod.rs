@@ -358,7 +358,7 @@ impl Bank {
 
     /// Bound of the growth of an estimate's error, seconds a second, where `skew` bounds the frequency's.
     pub(crate) fn error_growth(&self, skew: f64) -> f64 {
-        error_growth(skew, self.good)
+        error_growth(self.known.unseen, skew, self.good)
     }
 
     /// Seconds after which it is worth to ask a source again that answers a share `reach` of requests: as

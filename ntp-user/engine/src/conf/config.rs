@@ -15,6 +15,7 @@ use super::values::{
 
 /// Everything that a configuration says.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each directive without arguments")]
 pub struct Config {
     // Sources and their selection.
     /// `server`, `pool` and `peer` lines, in order.
@@ -70,10 +71,16 @@ pub struct Config {
     pub maxchange: Option<MaxChange>,
     /// `maxdrift`: largest frequency error that is corrected, in ppm. Default 100,000, what the kernel can do.
     pub maxdrift_ppm: f64,
+    /// `maxclockerror`: what the clock may gain or lose that was never seen of it, in ppm. Default 1.
+    pub maxclockerror_ppm: f64,
+    /// `clockprecision`: precision of the system clock, in seconds. `None`: as it is measured.
+    pub clockprecision_s: Option<f64>,
     /// `corrtimeratio`: how long slews take in proportion to the time between updates. Default 3.
     pub corrtimeratio: f64,
     /// `fallbackdrift`: mean frequencies for times without updates. `None`: none.
     pub fallbackdrift: Option<FallbackDrift>,
+    /// `manual`: times are taken by hand (`chronyc settime`).
+    pub manual: bool,
     /// `leapsecmode`: what happens at a leap second.
     pub leapsecmode: LeapSecMode,
     /// `leapsectz`: the time zone that lists leap seconds, such as `right/UTC`.
@@ -185,8 +192,11 @@ impl Default for Config {
             maxslewrate_ppm: 1e6 / 12.0,
             maxchange: None,
             maxdrift_ppm: 100_000.0,
+            maxclockerror_ppm: 1.0,
+            clockprecision_s: None,
             corrtimeratio: 3.0,
             fallbackdrift: None,
+            manual: false,
             leapsecmode: LeapSecMode::default(),
             leapsectz: None,
             leapseclist: None,

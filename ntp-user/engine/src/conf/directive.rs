@@ -160,10 +160,20 @@ const READ: &[Directive] = &[
     one("maxdrift PPM", Works, |c, s, o| {
         s.number(o, Unit::Ppm, FROM_ZERO).map(|v| c.maxdrift_ppm = v)
     }),
+    one("maxclockerror PPM", Works, |c, s, o| {
+        s.number(o, Unit::Ppm, FROM_ZERO).map(|v| c.maxclockerror_ppm = v)
+    }),
+    one("clockprecision SECONDS", Works, |c, s, o| {
+        s.number(o, Unit::Seconds, 1e-9..=0.5).map(|v| c.clockprecision_s = Some(v))
+    }),
     one("corrtimeratio RATIO", Works, |c, s, o| {
         s.number(o, Unit::None, FROM_ZERO).map(|v| c.corrtimeratio = v)
     }),
     one("fallbackdrift MIN MAX", Works, read::fallbackdrift),
+    one("manual", Works, |c, _, _| {
+        c.manual = true;
+        Ok(())
+    }),
     one("leapsecmode system|step|slew|ignore", Works, read::leapsecmode),
     one("leapsectz TIMEZONE", Works, |c, s, o| {
         s.word(o, "a time zone such as right/UTC").map(|v| c.leapsectz = Some(v.text.into()))
@@ -234,7 +244,6 @@ const UNREAD: &[Directive] = &[
     // Time would come from elsewhere, or be other than was asked for.
     unread("refclock DRIVER PARAMETER [OPTION]...", NotBuiltIn),
     unread("tempcomp FILE INTERVAL ...", NotBuiltIn),
-    unread("maxclockerror PPM", NotBuiltIn),
     // A safeguard would be missing.
     unread("binddevice INTERFACE", NotBuiltIn),
     unread("bindacqdevice INTERFACE", NotBuiltIn),
@@ -243,8 +252,6 @@ const UNREAD: &[Directive] = &[
     unread("ntsservercert FILE", NotBuiltIn),
     unread("ptpport PORT", NotBuiltIn),
     // Tuning, and trimmings of what is refused above.
-    unread("manual", NoEffectYet),
-    unread("clockprecision SECONDS", NoEffectYet),
     unread("dscp POINT", NoEffectYet),
     unread("hwtstimeout SECONDS", NoEffectYet),
     unread("maxtxbuffers COUNT", NoEffectYet),

@@ -131,6 +131,8 @@ impl Text {
             }),
         );
         self.line(config.rtcsync.then_some("rtcsync"));
+        self.line(config.manual.then_some("manual"));
+        self.optional("clockprecision", config.clockprecision_s.map(Number));
         let count = |count: Option<u32>| count.map_or(-1, i64::from);
         self.optional(
             "maxchange",
@@ -146,10 +148,11 @@ impl Text {
     }
 
     fn steering(&mut self, config: &Config, default: &Config) {
-        let numbers: [Figure; 4] = [
+        let numbers: [Figure; 5] = [
             ("maxupdateskew", |c| c.maxupdateskew_ppm),
             ("maxslewrate", |c| c.maxslewrate_ppm),
             ("maxdrift", |c| c.maxdrift_ppm),
+            ("maxclockerror", |c| c.maxclockerror_ppm),
             ("corrtimeratio", |c| c.corrtimeratio),
         ];
         self.numbers(&numbers, config, default);

@@ -47,8 +47,7 @@ impl Discipline {
         self.ahead_s = self.remaining_s(now.time);
         self.as_of = now.time;
         let slew = (1.0 + self.in_force) / (1.0 + self.base);
-        let base = (1.0 + self.base) * (1.0 - fast.clamp(-MAX_FREQUENCY, MAX_FREQUENCY)) - 1.0;
-        self.base = base.clamp(-self.max_drift, self.max_drift);
+        self.base = self.slower_by(fast);
         (1.0 + self.base) * slew - 1.0
     }
 
@@ -57,6 +56,21 @@ impl Discipline {
         self.ahead_s = self.remaining_s(now.time) - ahead_s;
         self.as_of = now.time;
         self.slew(SHORTEST_SLEW_S)
+    }
+
+    /// Both: the clock is further ahead by `ahead_s` seconds, and runs faster by `fast` seconds a second than is known.
+    /// Gives the frequency to be set.
+    pub(crate) fn correct_by_hand(&mut self, ahead_s: f64, fast: f64, now: &Now) -> f64 {
+        self.ahead_s = self.remaining_s(now.time) - ahead_s;
+        self.as_of = now.time;
+        self.base = self.slower_by(fast);
+        self.slew(SHORTEST_SLEW_S)
+    }
+
+    /// The correction that makes the clock run true that runs faster by `fast` than is known, within `maxdrift`.
+    fn slower_by(&self, fast: f64) -> f64 {
+        let base = (1.0 + self.base) * (1.0 - fast.clamp(-MAX_FREQUENCY, MAX_FREQUENCY)) - 1.0;
+        base.clamp(-self.max_drift, self.max_drift)
     }
 
     /// Largest estimated error of a frequency that is taken over, seconds a second.

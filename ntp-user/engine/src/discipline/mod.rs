@@ -91,6 +91,8 @@ pub(crate) struct Discipline {
     change_limit: Option<ChangeLimit>,
     /// Largest correction of the frequency.
     max_drift: f64,
+    /// What the clock may do that was never seen of it, seconds a second.
+    max_clock_error: f64,
     /// How long slews take, in proportion to the usual.
     slew_length: f64,
     fallback: Fallback,
@@ -123,6 +125,7 @@ impl Discipline {
             log_change_s: config.log_change_s,
             change_limit: config.max_change.map(ChangeLimit::new),
             max_drift: config.max_drift.min(MAX_FREQUENCY),
+            max_clock_error: config.max_clock_error,
             slew_length: config.slew_length,
             fallback: Fallback::new(config.fallback_drift),
             base: 0.0,
@@ -374,7 +377,12 @@ impl Discipline {
 
     /// What is known of the frequency, for those who begin to measure.
     pub(crate) fn known_frequency(&self, time: NtpTimestamp) -> KnownFrequency {
-        KnownFrequency { correction: self.base, deviation: self.deviation, at: time }
+        KnownFrequency {
+            correction: self.base,
+            deviation: self.deviation,
+            at: time,
+            unseen: self.max_clock_error,
+        }
     }
 
     /// The offsets so far.

@@ -147,6 +147,7 @@ impl<R: Rng> Engine<R> {
             source.clock_changed(&change, frequency);
         }
         self.move_remembered(&change);
+        self.manual.clock_changed(&change);
         self.bank.clock_changed(&change, frequency);
         if ours {
             self.publish(now, actions);
@@ -163,6 +164,7 @@ impl<R: Rng> Engine<R> {
     /// The clock has stood still, for nobody knows how long.
     pub(super) fn on_slept(&mut self, now: &Now, actions: &mut Vec<Action>) {
         tracing::warn!("The machine has slept");
+        self.manual.reset();
         self.forget_measurements(now, actions);
     }
 

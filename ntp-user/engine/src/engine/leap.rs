@@ -75,6 +75,7 @@ impl<R: Rng> Engine<R> {
         self.monotone.leap(step);
         self.discipline.leap_by(by_s);
         self.bank.leap_by(by_s);
+        self.manual.leap_by(by_s);
         self.reference.leap_by(by_s);
         for source in self.sources.values_mut() {
             source.leap_by(by_s);

@@ -22,6 +22,9 @@ impl<R: Rng> Engine<R> {
                 None => self.drop_line(index, &mut actions),
             }
         }
+        if config.manual != self.config.manual {
+            self.manual.enable(config.manual);
+        }
         let precision_log2 = self.config.precision_log2;
         self.config = EngineConfig { precision_log2, ..config };
         for line in wanted {

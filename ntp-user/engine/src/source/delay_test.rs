@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::reply::Rejection;
 use crate::conf::SourceOptions;
-use crate::estimate::{MAX_CLOCK_ERROR, SKEW_DEVIATIONS};
+use crate::estimate::SKEW_DEVIATIONS;
 use crate::sample::Sample;
 use crate::seconds;
 use crate::series::Series;
@@ -94,7 +94,7 @@ impl Usual {
             shortest_s: known_s.or_else(|| series.shortest_delay_s())?,
             offset_s: series.estimate(sample.time)?.offset_s,
             deviation_s: line.noise,
-            drift_s: age_s * (SKEW_DEVIATIONS * line.slope_deviation + MAX_CLOCK_ERROR),
+            drift_s: age_s * (SKEW_DEVIATIONS * line.slope_deviation + series.unseen()),
         })
     }
 
@@ -132,7 +132,7 @@ mod tests {
     /// Twenty samples of a path of 1 to 1.09 ms with errors of 20 us.
     fn world() -> (Series, Delays) {
         let at = NtpTimestamp::from_bits(4_000_000_000 << 32);
-        let known = KnownFrequency { correction: 0.0, deviation: 1e-7, at };
+        let known = KnownFrequency { correction: 0.0, deviation: 1e-7, at, unseen: 1e-6 };
         let (mut series, mut seen) = (Series::new(known, 1e-7), Delays::default());
         for index in 0..20 {
             let sample = sample(
@@ -189,6 +189,7 @@ mod tests {
                     correction: 0.0,
                     deviation: 1e-7,
                     at: NtpTimestamp::from_bits(4_000_000_000 << 32),
+                    unseen: 1e-6,
                 },
                 1e-7,
             ),

@@ -146,8 +146,8 @@ impl Source {
     }
 
     fn sample(&self, header: &Header, measured: &Measured) -> Result<Sample, Rejection> {
-        let line = self.series.line();
-        reply::sample(header, measured, self.role(), &self.options, self.precision_s, line)
+        let clock = (self.series.line(), self.series.unseen());
+        reply::sample(header, measured, self.role(), &self.options, self.precision_s, clock)
     }
 
     /// The tests of options, and whether the source follows us.

@@ -8,7 +8,7 @@ use ntp_common::wire::{HEADER_LEN, Header, LeapIndicator, Mode, NEWEST_VERSION};
 use super::association::Role;
 use super::measured::Measured;
 use crate::conf::SourceOptions;
-use crate::estimate::{MAX_CLOCK_ERROR, SKEW_DEVIATIONS};
+use crate::estimate::SKEW_DEVIATIONS;
 use crate::regress::Line;
 use crate::sample::Sample;
 use crate::seconds;
@@ -192,7 +192,7 @@ pub(super) fn sample(
     role: Role,
     options: &SourceOptions,
     precision_s: f64,
-    line: Option<&Line>,
+    (line, unseen): (Option<&Line>, f64),
 ) -> Result<Sample, Rejection> {
     let uncertainty_s = precision_s + f64::from(header.precision.min(0)).exp2();
     let exchange = &measured.exchange;
@@ -205,7 +205,7 @@ pub(super) fn sample(
     let apart_s = line.map_or(0.0, |line| line.slope * round_trip_s);
     let delay_s = exchange.delay_s() + apart_s;
     let skew = line.map_or(0.0, |line| SKEW_DEVIATIONS * line.slope_deviation);
-    let drift_s = (MAX_CLOCK_ERROR + skew) * measured.span_s();
+    let drift_s = (unseen + skew) * measured.span_s();
     if delay_s < -uncertainty_s - drift_s {
         return Err(Rejection::Delay);
     }
@@ -214,7 +214,7 @@ pub(super) fn sample(
         time: exchange.middle(),
         offset_s: exchange.offset_s() + options.offset_s,
         delay_s,
-        dispersion_s: uncertainty_s + drift_s.max(MAX_CLOCK_ERROR * delay_s),
+        dispersion_s: uncertainty_s + drift_s.max(unseen * delay_s),
         root_delay_s: measured.root_delay_s,
         root_dispersion_s: measured.root_dispersion_s,
         stratum: header.stratum.max(options.minstratum),

@@ -39,6 +39,9 @@ maxupdateskew 100
 maxslewrate 500.5
 maxchange 1000 1 -1
 maxdrift 500
+maxclockerror 2.5
+clockprecision 1e-8
+manual
 corrtimeratio 10
 fallbackdrift 10 19
 leapsecmode slew
@@ -143,6 +146,7 @@ fn what_was_not_said_is_shown_as_a_comment() {
     #maxupdateskew 1000
     #maxslewrate 83333.33333333333
     #maxdrift 100000
+    #maxclockerror 1
     #corrtimeratio 3
     #port 123
     #ratelimitprefix 32 64
