@@ -20,6 +20,7 @@ use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
 use crate::clock::set_watch::SetWatch;
 use crate::command::{Commands, Prepared};
+use crate::counter_log::log_counters;
 use crate::drift_file::DriftFile;
 use crate::event_loop::{self, DaemonDriver, Sources};
 use crate::features;
@@ -38,9 +39,8 @@ use crate::serving::clients::Clients;
 use crate::setup::{Means, Parts, set_up};
 use crate::signals::Signals;
 use crate::supervisor;
-use crate::tasks::{
-    Access, Limits, Outcome, Tasks, UserPath, log_counters, seconds_after, tell_systemd,
-};
+use crate::tasks::{Access, Limits, Outcome, Tasks, UserPath, seconds_after, tell_systemd};
+use crate::temperature::Thermometer;
 
 /// How long the daemon looks for the time when it is asked for once, seconds.
 const ONE_SHOT_TIMEOUT_S: u32 = 30;
@@ -148,6 +148,7 @@ async fn serve(
         leap_file: LeapFile::of(config),
         key_file,
         histories,
+        thermometer: config.tempcomp.as_ref().map(Thermometer::new).transpose()?,
         limits: limits(args),
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),

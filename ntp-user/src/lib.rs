@@ -14,6 +14,7 @@ pub mod bpf;
 pub mod clock;
 mod command;
 pub mod config;
+mod counter_log;
 mod daemon;
 pub mod drift_file;
 mod event_loop;
@@ -36,5 +37,6 @@ mod signals;
 mod startup;
 mod supervisor;
 mod tasks;
+mod temperature;
 
 pub use startup::startup;

@@ -24,6 +24,7 @@ const AT_START: &[AtStart] = &[
     ("driftfile", |it| format!("{:?}", it.driftfile.as_ref().map(|file| &file.path))),
     ("maxclockerror", |it| format!("{:?}", it.maxclockerror_ppm)),
     ("clockprecision", |it| format!("{:?}", it.clockprecision_s)),
+    ("tempcomp", |it| format!("{:?}", it.tempcomp)),
     ("leapsectz", |it| format!("{:?}", it.leapsectz)),
     ("leapseclist", |it| format!("{:?}", it.leapseclist)),
     ("leapsecmode", |it| format!("{:?}", it.leapsecmode)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ntp_common::acl::AclControl;
-use ntp_common::counters::{COUNTER_COUNT, Counters, REASONS, answered};
+use ntp_common::counters::{COUNTER_COUNT, Counters};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND};
 use ntp_engine::auth::Keys;
 use ntp_engine::conf::{AccessRule, AccessTarget, Xdp as WantedXdp};
@@ -14,6 +14,7 @@ use ntp_engine::seams::Resolver;
 
 use crate::access::{AccessRules, HostAddresses, TooManyRules, add_rule};
 use crate::bpf::xdp::{Xdp, XdpError};
+use crate::counter_log::log_counters;
 use crate::event_loop::DaemonDriver;
 use crate::history_files::HistoryFiles;
 use crate::key_file::KeyFile;
@@ -25,6 +26,7 @@ use crate::resolver::Resolved;
 use crate::serving::access_list::{AccessList, SharedAccess};
 use crate::serving::clients::Clients;
 use crate::serving::published::Published;
+use crate::temperature::Thermometer;
 
 /// Ticks between two looks at the host's addresses and interfaces.
 const ADDRESS_TICKS: u32 = 5;
@@ -104,6 +106,8 @@ pub(crate) struct Tasks {
     pub(crate) key_file: KeyFile,
     /// Where sources' histories are kept between two runs.
     pub(crate) histories: HistoryFiles,
+    /// The sensor that the clock is compensated by.
+    pub(crate) thermometer: Option<Thermometer>,
     /// When to end.
     pub(crate) limits: Limits,
     /// Whether systemd watches over the daemon.
@@ -139,6 +143,9 @@ impl Tasks {
         self.ticks = self.ticks.wrapping_add(1);
         if self.is_watched {
             tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+        }
+        if let Some(thermometer) = &mut self.thermometer {
+            thermometer.tick(driver);
         }
         if self.ticks.is_multiple_of(ADDRESS_TICKS) {
             if let Some(xdp) = &mut self.xdp {
@@ -363,27 +370,6 @@ impl Access {
     }
 }
 
-/// Logs the counters of both paths in one line.
-pub(crate) fn log_counters(xdp: &Counters, user: &Counters) {
-    tracing::info!(
-        answered_xdp = answered(xdp),
-        answered_user = answered(user),
-        xdp = reasons(xdp),
-        user = reasons(user),
-        "served"
-    );
-}
-
-/// Reasons that were counted, and how often.
-fn reasons(counters: &Counters) -> String {
-    let counted = REASONS.iter().map(|&reason| (reason.name(), counters[reason as usize]));
-    let words: Vec<String> = counted
-        .filter(|&(_, count)| count > 0)
-        .map(|(name, count)| format!("{name}={count}"))
-        .collect();
-    words.join(" ")
-}
-
 /// Tells systemd, if it asked to be told.
 pub(crate) fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
     if std::env::var_os("NOTIFY_SOCKET").is_some()
@@ -397,19 +383,4 @@ pub(crate) fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
 #[must_use]
 pub(crate) fn seconds_after(start: MonoNs, seconds: u32) -> MonoNs {
     start.after(u64::from(seconds) * NANOS_PER_SECOND)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ntp_common::counters::Reason;
-
-    #[test]
-    fn reasons_are_listed_when_they_were_counted() {
-        let mut counters = [0; COUNTER_COUNT];
-        assert_eq!(reasons(&counters), "");
-        counters[Reason::Short as usize] = 3;
-        counters[Reason::NotNtp as usize] = 1;
-        assert_eq!(reasons(&counters), "not_ntp=1 short=3");
-    }
 }

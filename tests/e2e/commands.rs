@@ -44,6 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             &[Namespaces, Chronyd, ChronycNeeded],
             sources,
         ),
+        trial("chronyc gives the time by hand", &[Namespaces, ChronycNeeded], by_hand),
         trial("daemon ends when chronyc says so", &[Namespaces, ChronycNeeded], shutdown),
     ]
 }
@@ -280,6 +281,29 @@ fn every_command() -> Result<()> {
         let printed = asked.chronyc.print(&asked.played.scene.server, &asked.way, command)?.output;
         ensure!(!printed.contains("506 Cannot talk"), "{command}: {printed}");
     }
+    Ok(())
+}
+
+fn by_hand() -> Result<()> {
+    let asked = Asked::open(&format!("{LOCAL}allow\n"))?;
+    let refused = asked.told("settime 12:00")?.output;
+    ensure!(refused.contains("505 Facility not enabled"), "{refused}");
+    asked.give("manual on")?;
+    // Within twelve hours of now, whatever the time is.
+    let told = asked.give("settime 12:00:00")?.output;
+    ensure!(told.contains("Clock was") && told.contains("Frequency change = 0.00ppm"), "{told}");
+    let rows = asked.give("manual list")?.rows();
+    let [row] = rows.as_slice() else { anyhow::bail!("{rows:?}") };
+    // What is left of it, what it was, and what the line through all leaves of it.
+    let [left, said, residual]: [f64; 3] = [row[2].parse()?, row[3].parse()?, row[4].parse()?];
+    ensure!(left.abs() < 1e-3 && residual.abs() < 1e-9, "{row:?}");
+    ensure!((1e-3..43_200.5).contains(&said.abs()), "{row:?}");
+    let too_soon = asked.told("settime 12:00:00")?.output;
+    ensure!(too_soon.contains("500 Failure"), "{too_soon}");
+    asked.give("manual delete 0")?;
+    ensure!(asked.give("manual list")?.rows().is_empty(), "it was deleted");
+    let header = answer(&asked.played.client(SERVER.v4)?)?.header;
+    ensure!(header.stratum == 5, "a time by hand synchronises nobody: {header:?}");
     Ok(())
 }
 

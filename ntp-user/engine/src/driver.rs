@@ -20,6 +20,7 @@ use crate::seams::{
     Stamped, Transport,
 };
 use crate::settings::EngineConfig;
+use crate::tempcomp::Compensation;
 
 /// Disagreement of two clocks that is taken for a step by somebody else when nobody told of one,
 /// nanoseconds: more than a reading of both clocks can be interrupted for unnoticed.
@@ -53,6 +54,9 @@ pub struct Driver<C, T, M, S, D, R> {
     seams: Seams<C, T, M, S, D>,
     /// The last reading of the clock, to notice when somebody else steps it.
     last: Now,
+    /// What the clock is made to run faster by for its temperature, seconds a second. The engine does not know: what
+    /// it steers is a clock that the temperature does not change.
+    compensation: f64,
     /// How long the machine had slept by then.
     slept: Duration,
     refusal_logged: bool,
@@ -79,13 +83,13 @@ where
         let now = seams.clock.now();
         let engine = Engine::new(config, rng, drift, now);
         let slept = seams.clock.slept();
-        Self { engine, seams, last: now, slept, refusal_logged: false }
+        Self { engine, seams, last: now, compensation: 0.0, slept, refusal_logged: false }
     }
 
     /// Sets the stored frequency, publishes the first snapshot and schedules the first requests.
     pub fn start(&mut self) {
         let now = self.read_clock(UNTOLD_STEP_NS);
-        let actions = self.engine.start(self.seams.clock.frequency(), now);
+        let actions = self.engine.start(self.frequency(), now);
         self.carry_out(actions);
     }
 
@@ -207,6 +211,18 @@ where
         outcome
     }
 
+    /// Has the clock run faster or slower for its temperature from now on, in place of what was before. A temperature
+    /// that changes is made up for by that; samples are as good as they were.
+    pub fn compensate(&mut self, compensation: Compensation) {
+        self.read_clock(UNTOLD_STEP_NS);
+        let Compensation { temperature, ppm } = compensation;
+        tracing::debug!(temperature, ppm, "Temperature compensated");
+        let frequency = self.frequency();
+        self.compensation = ppm * 1e-6;
+        let answers = self.set_frequency(frequency);
+        self.carry_out(answers);
+    }
+
     /// What was measured of the sources, to be remembered by another run.
     #[must_use]
     pub fn histories(&self) -> Vec<History> {
@@ -215,7 +231,7 @@ where
 
     /// Takes up what was measured by an earlier run; to be called before [`Driver::start`].
     pub fn remember(&mut self, histories: Vec<History>) {
-        self.engine.remember(histories, self.seams.clock.frequency(), self.now());
+        self.engine.remember(histories, self.frequency(), self.now());
     }
 
     /// The engine, for its reports.
@@ -255,7 +271,7 @@ where
         let step = now.strayed_since(&self.last);
         self.last = now;
         if step.abs() > NtpDuration::from_nanos(tolerance_ns) {
-            let frequency = self.seams.clock.frequency();
+            let frequency = self.frequency();
             let actions = self.engine.handle(&Event::ClockChanged { step, frequency }, now);
             self.carry_out(actions);
         } else if slept > self.slept + LEAST_SLEEP {
@@ -333,16 +349,22 @@ where
     }
 
     fn set_frequency(&mut self, frequency: f64) -> Vec<Action> {
+        let frequency = (1.0 + frequency) * (1.0 + self.compensation) - 1.0;
         if let Err(error) = self.seams.clock.set_frequency(frequency) {
             self.log_refusal(&error);
         }
         self.report_changed(NtpDuration::ZERO)
     }
 
+    /// The frequency correction in force, without what is the temperature's.
+    fn frequency(&self) -> f64 {
+        (1.0 + self.seams.clock.frequency()) / (1.0 + self.compensation) - 1.0
+    }
+
     /// Tells what the clock does now, also when it could not be changed: the engine then knows that its
     /// correction is still outstanding, and goes on serving the time that it estimates.
     fn report_changed(&mut self, step: NtpDuration) -> Vec<Action> {
-        let frequency = self.seams.clock.frequency();
+        let frequency = self.frequency();
         self.last = self.seams.clock.now();
         self.engine.handle(&Event::ClockChanged { step, frequency }, self.last)
     }

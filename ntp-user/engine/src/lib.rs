@@ -27,3 +27,4 @@ mod series;
 pub mod settings;
 mod smooth;
 mod source;
+pub mod tempcomp;

@@ -10,7 +10,8 @@ use super::location::Located;
 use super::source::Source;
 use super::values::{
     AuthSelectMode, DriftFile, FallbackDrift, HwTimestamp, InitStepSlew, LeapSecMode, Local,
-    LogFile, MakeStep, MaxChange, OpenCommand, RateLimit, RateLimitPrefix, SmoothTime, Xdp,
+    LogFile, MakeStep, MaxChange, OpenCommand, RateLimit, RateLimitPrefix, SmoothTime, TempComp,
+    Xdp,
 };
 
 /// Everything that a configuration says.
@@ -79,6 +80,8 @@ pub struct Config {
     pub corrtimeratio: f64,
     /// `fallbackdrift`: mean frequencies for times without updates. `None`: none.
     pub fallbackdrift: Option<FallbackDrift>,
+    /// `tempcomp`: what the clock is compensated by for its temperature. `None`: nothing.
+    pub tempcomp: Option<TempComp>,
     /// `manual`: times are taken by hand (`chronyc settime`).
     pub manual: bool,
     /// `leapsecmode`: what happens at a leap second.
@@ -196,6 +199,7 @@ impl Default for Config {
             clockprecision_s: None,
             corrtimeratio: 3.0,
             fallbackdrift: None,
+            tempcomp: None,
             manual: false,
             leapsecmode: LeapSecMode::default(),
             leapsectz: None,

@@ -10,7 +10,7 @@ use super::config::Config;
 use super::options::Support::{self, Legacy, NoEffectYet, NotBuiltIn, Works};
 use super::source::{read_peer, read_pool, read_server};
 use super::statement::{ANY, FROM_ZERO, Owner, Read, Statement, Unit};
-use super::{read_commands, read_interfaces, read_values as read};
+use super::{read_clock, read_commands, read_interfaces, read_values as read};
 use Action::{Apply, Confdir, Include, Sourcedir, Unread};
 
 /// A directive.
@@ -170,6 +170,7 @@ const READ: &[Directive] = &[
         s.number(o, Unit::None, FROM_ZERO).map(|v| c.corrtimeratio = v)
     }),
     one("fallbackdrift MIN MAX", Works, read::fallbackdrift),
+    one("tempcomp FILE INTERVAL POINTS|T0 K0 K1 K2", Works, read_clock::tempcomp),
     one("manual", Works, |c, _, _| {
         c.manual = true;
         Ok(())
@@ -243,7 +244,6 @@ const READ: &[Directive] = &[
 const UNREAD: &[Directive] = &[
     // Time would come from elsewhere, or be other than was asked for.
     unread("refclock DRIVER PARAMETER [OPTION]...", NotBuiltIn),
-    unread("tempcomp FILE INTERVAL ...", NotBuiltIn),
     // A safeguard would be missing.
     unread("binddevice INTERFACE", NotBuiltIn),
     unread("bindacqdevice INTERFACE", NotBuiltIn),

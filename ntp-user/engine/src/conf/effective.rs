@@ -13,7 +13,7 @@ use super::location::Located;
 use super::render::Clean;
 use super::values::{
     AuthSelectMode, HwTimestamp, InitStepSlew, LeapSecMode, Local, LogFile, OpenCommand, RateLimit,
-    RxFilter, StepLimit, Xdp, XdpMode,
+    RxFilter, StepLimit, TempComp, TempCompCurve, Xdp, XdpMode,
 };
 
 /// A configuration that is shown as the directives that it comes to; those that hold because nothing else was said
@@ -132,6 +132,7 @@ impl Text {
         );
         self.line(config.rtcsync.then_some("rtcsync"));
         self.line(config.manual.then_some("manual"));
+        self.line(config.tempcomp.as_ref().map(tempcomp));
         self.optional("clockprecision", config.clockprecision_s.map(Number));
         let count = |count: Option<u32>| count.map_or(-1, i64::from);
         self.optional(
@@ -267,6 +268,16 @@ fn path_or_root(path: Option<&std::path::PathBuf>) -> String {
 fn initstepslew(it: &InitStepSlew) -> String {
     let hosts = it.hosts.iter().map(|host| format!(" {host}"));
     format!("initstepslew {}{}", Number(it.threshold_s), hosts.collect::<String>())
+}
+
+fn tempcomp(it: &TempComp) -> String {
+    let curve = match &it.curve {
+        TempCompCurve::Points(path) => path.display().to_string(),
+        TempCompCurve::Polynomial { t0, k0, k1, k2 } => {
+            [t0, k0, k1, k2].map(|number| Number(*number).to_string()).join(" ")
+        }
+    };
+    format!("tempcomp {} {} {curve}", it.file.display(), Number(it.interval_s))
 }
 
 fn access(rule: &AccessRule, [allow, deny]: [&str; 2]) -> String {

@@ -16,6 +16,7 @@ mod error;
 mod lexer;
 mod location;
 mod options;
+mod read_clock;
 mod read_commands;
 mod read_interfaces;
 mod read_values;
@@ -40,7 +41,7 @@ pub use source::{ExtensionField, Family, Host, Source, SourceKind, SourceOptions
 pub use values::{
     AuthSelectMode, DriftFile, FallbackDrift, HwTimestamp, InitStepSlew, LeapSecMode, Local,
     LogFile, MakeStep, MaxChange, OpenCommand, RateLimit, RateLimitPrefix, RxFilter, SmoothTime,
-    StepLimit, Xdp, XdpMode,
+    StepLimit, TempComp, TempCompCurve, Xdp, XdpMode,
 };
 
 /// The name of the file that directives on the command line are said to be in.

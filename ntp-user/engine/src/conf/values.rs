@@ -51,6 +51,35 @@ pub struct FallbackDrift {
     pub max_log2: u8,
 }
 
+/// `tempcomp FILE INTERVAL ...`
+#[derive(Debug, Clone, PartialEq)]
+pub struct TempComp {
+    /// The file with the temperature.
+    pub file: PathBuf,
+    /// Time between two readings, in seconds, from 1.
+    pub interval_s: f64,
+    /// What the clock is compensated by.
+    pub curve: TempCompCurve,
+}
+
+/// A compensation over temperature: `T0 K0 K1 K2` or `POINTS` of `tempcomp`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TempCompCurve {
+    /// Of the distance from a temperature, in ppm.
+    Polynomial {
+        /// The temperature.
+        t0: f64,
+        /// The constant part, in ppm.
+        k0: f64,
+        /// The linear part, in ppm a degree.
+        k1: f64,
+        /// The quadratic part, in ppm a square degree.
+        k2: f64,
+    },
+    /// A file of points.
+    Points(PathBuf),
+}
+
 /// `initstepslew THRESHOLD [HOST]...`
 #[derive(Debug, Clone, PartialEq)]
 pub struct InitStepSlew {

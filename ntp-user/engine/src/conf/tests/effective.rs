@@ -41,6 +41,7 @@ maxchange 1000 1 -1
 maxdrift 500
 maxclockerror 2.5
 clockprecision 1e-8
+tempcomp /sys/x/temp1_input 30 26000 0 -0.000183 1e-9
 manual
 corrtimeratio 10
 fallbackdrift 10 19
@@ -110,9 +111,11 @@ fn every_value_is_written_and_read_again() {
     assert_eq!(names(ALL), kept, "the test has all directives");
     assert_eq!(names(&text), kept, "{text}");
 
-    let (config, text) = written("noclientlog\nbindcmdaddress /\nopencommands\n");
+    let text = "noclientlog\nbindcmdaddress /\nopencommands\ntempcomp /sys/x 1.5 /etc/points\n";
+    let (config, text) = written(text);
     assert_eq!(accept(&text).config, config, "{text}");
-    assert_eq!(names(&text), BTreeSet::from(["bindcmdaddress", "noclientlog", "opencommands"]));
+    let expected = ["bindcmdaddress", "noclientlog", "opencommands", "tempcomp"];
+    assert_eq!(names(&text), BTreeSet::from(expected));
 }
 
 #[test]

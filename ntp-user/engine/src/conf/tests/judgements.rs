@@ -176,7 +176,6 @@ fn refuses_what_is_not_built_in_and_not_harmless() {
     let text = "\
 refclock SHM 0
 server a nts
-tempcomp /sys/temperature 30 26 0 0
 binddevice eth0";
     assert_snapshot!(refuse(text), @r#"
         test.conf:1:1: error: `refclock` is not built in yet
@@ -185,11 +184,8 @@ binddevice eth0";
         test.conf:2:10: error: `nts` is not built in yet
          2 | server a nts
            |          ^^^
-        test.conf:3:1: error: `tempcomp` is not built in yet
-         3 | tempcomp /sys/temperature 30 26 0 0
-           | ^^^^^^^^
-        test.conf:4:1: error: `binddevice` is not built in yet
-         4 | binddevice eth0
+        test.conf:3:1: error: `binddevice` is not built in yet
+         3 | binddevice eth0
            | ^^^^^^^^^^
     "#);
 }
