@@ -101,8 +101,8 @@ pub struct Args {
     #[arg(short = 'r')]
     pub reload: bool,
 
-    /// Set the clock from the real-time clock
-    #[arg(short = 's', hide = true)]
+    /// At the start, set the clock from the real-time clock, or to the time of the last run
+    #[arg(short = 's')]
     pub from_rtc: bool,
 
     /// Filter of system calls
@@ -127,7 +127,6 @@ impl Args {
     #[must_use]
     pub fn not_built_in(&self) -> Option<&'static str> {
         let options = [
-            ("-s", self.from_rtc),
             ("-F", self.filter.is_some_and(|level| level != 0)),
             ("-P", self.priority.is_some_and(|priority| priority != 0)),
         ];
@@ -191,7 +190,7 @@ mod tests {
     fn options_that_are_not_built_in_are_named() {
         for (arguments, expected) in [
             ("-r -d", None),
-            ("-s", Some("-s")),
+            ("-s", None),
             ("-F 1", Some("-F")),
             ("-F -1", Some("-F")),
             ("-P 10", Some("-P")),

@@ -24,6 +24,7 @@ use crate::counter_log::log_counters;
 use crate::drift_file::DriftFile;
 use crate::event_loop::{self, DaemonDriver, Sources};
 use crate::features;
+use crate::first_time;
 use crate::history_files::HistoryFiles;
 use crate::leap_file::LeapFile;
 use crate::metrics::{self, Endpoint, Questions};
@@ -62,6 +63,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     }
     let means = means(args);
     let mut parts = set_up(config, means)?;
+    if args.from_rtc {
+        let driftfile = config.driftfile.as_ref().map(|file| file.path.as_path());
+        first_time::set(&mut parts.clock, driftfile);
+    }
     if args.lock_memory {
         privileges::lock_memory()?;
     }
@@ -302,5 +307,28 @@ fn shut_down(mut driver: DaemonDriver, tasks: Tasks, is_one_shot: bool) {
     histories.save(&driver.histories());
     if !is_one_shot {
         log_counters(&xdp.as_ref().map_or([0; _], Xdp::counters), &user);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn clock_that_is_only_followed_takes_leap_seconds_without_the_kernel() {
+        use LeapSecMode::{Ignore, Slew, Step, System};
+        for (arguments, said, expected) in [
+            ("-d", System, System),
+            ("-x", System, Step),
+            ("-Q", System, Step),
+            ("-x", Slew, Slew),
+            ("-x", Ignore, Ignore),
+        ] {
+            let args = Args::try_parse_from(["ntp-xdpd", arguments]).unwrap();
+            let config = Config { leapsecmode: said, ..Config::default() };
+            let engine = engine_config(&args, &config, -20);
+            assert_eq!(engine.leap_mode, expected, "{arguments} {said:?}");
+        }
     }
 }

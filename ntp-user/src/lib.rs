@@ -19,6 +19,7 @@ mod daemon;
 pub mod drift_file;
 mod event_loop;
 mod features;
+mod first_time;
 mod history_files;
 pub mod key_file;
 mod leap_file;

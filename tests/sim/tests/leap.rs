@@ -6,7 +6,7 @@ use ntp_common::wire::LeapIndicator;
 use ntp_engine::conf;
 use ntp_engine::leap::tables::LeapTable;
 use ntp_engine::settings::EngineConfig;
-use ntp_sim::clock::{KernelClock, Oscillator};
+use ntp_sim::clock::{KernelClock, Oscillator, Steering};
 use ntp_sim::delay::Delay;
 use ntp_sim::scenario::server;
 use ntp_sim::server::Server;
@@ -37,6 +37,16 @@ fn servers(leap: LeapIndicator) -> Vec<Server> {
 
 /// A clock 20 ppm fast in a world whose time leaps, and servers that announce what they please.
 fn world(more: &str, ahead_s: f64, step_s: f64, announced: LeapIndicator) -> World {
+    world_on(Steering::Kernel, more, ahead_s, step_s, announced)
+}
+
+fn world_on(
+    steering: Steering,
+    more: &str,
+    ahead_s: f64,
+    step_s: f64,
+    announced: LeapIndicator,
+) -> World {
     let servers = servers(announced);
     let lines = servers.iter().map(|s| format!("server {} iburst\n", s.address.ip()));
     let text = lines.collect::<Vec<String>>().concat() + more;
@@ -44,6 +54,7 @@ fn world(more: &str, ahead_s: f64, step_s: f64, announced: LeapIndicator) -> Wor
     let oscillator = Oscillator { frequency: 2e-5, ahead_s, ..Oscillator::default() };
     let clock =
         KernelClock::starting(START, oscillator, 1).with_leap_second(leap_s(step_s), step_s);
+    let clock = clock.with_steering(steering);
     World::with_clock(EngineConfig::from_config(&parsed.config), None, clock, servers, 1)
 }
 
@@ -168,6 +179,25 @@ fn clock_itself_leaps_or_is_slewed_or_is_left_to_the_next_measurements() {
                 assert!(ahead_s.abs() < 1e-4, "{name}: {ahead_s} after 12 s");
             }
             world.run(6000.0);
+            assert_right(&world, &name);
+            let ahead_s = world.machine().clock.ahead_s();
+            assert!(ahead_s.abs() < 1e-3, "{name}: {ahead_s}");
+        }
+    }
+}
+
+#[test]
+fn clock_that_is_only_followed_leaps_without_a_kernel() {
+    for (leap, step_s) in KINDS {
+        // With -x the daemon takes `step` for `system`.
+        for mode in ["step", "slew"] {
+            let name = format!("{leap:?} {mode}");
+            let text = format!("leapsecmode {mode}\nmakestep 5 3\n");
+            let mut world = world_on(Steering::Calculated, &text, 0.01, step_s, leap);
+            world.run(leap_s(step_s) - 2.0);
+            through(&mut world, &name);
+            assert_eq!(world.machine().steps.len(), usize::from(mode == "step"), "{name}");
+            world.run(600.0);
             assert_right(&world, &name);
             let ahead_s = world.machine().clock.ahead_s();
             assert!(ahead_s.abs() < 1e-3, "{name}: {ahead_s}");

@@ -2,7 +2,7 @@
 
 use ntp_engine::conf;
 use ntp_engine::settings::EngineConfig;
-use ntp_sim::clock::Oscillator;
+use ntp_sim::clock::{KernelClock, Oscillator, Steering};
 use ntp_sim::delay::Delay;
 use ntp_sim::scenario::server;
 use ntp_sim::world::World;
@@ -73,6 +73,17 @@ fn restarted_daemon_serves_within_a_second_of_the_first_good_sample_and_within_i
         assert!(error_s.abs() <= bound_s, "{seed}: {error_s} {bound_s}");
         assert!(error_s.abs() < 1e-3, "{seed}: {error_s}");
     }
+}
+
+#[test]
+fn clock_that_is_only_followed_and_goes_on_is_the_same_clock() {
+    let servers = vec![server(1, &Delay::queued(0.01, 2e-3))];
+    let clock = KernelClock::new(Oscillator::default(), 1).with_steering(Steering::Calculated);
+    let mut world = World::with_clock(config(), None, clock, servers, 1);
+    world.run(20_000.0);
+    let before = world.source(0).samples;
+    world.restart(config(), 600.0, true, 101);
+    assert_eq!(world.source(0).samples, before);
 }
 
 #[test]

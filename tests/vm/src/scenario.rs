@@ -153,6 +153,32 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "first-time",
+        sentence: "with -s a lost clock is set from the RTC or the drift file's time",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: false,
+        bounds: &[
+            Bound {
+                figure: "off_the_rtc_s",
+                least: -1.5,
+                most: 3.5,
+                why: "whole seconds, of a clock that reads a second ago at most",
+            },
+            Bound {
+                figure: "after_the_last_run_s",
+                least: -1.5,
+                most: 60.0,
+                why: "the time of the last run, and what has passed since the start",
+            },
+            Bound {
+                figure: "still_ahead_s",
+                least: 0.0,
+                most: 60.0,
+                why: "a clock that is ahead of a broken one is not set back",
+            },
+        ],
+    },
+    Scenario {
         name: "foreign-step",
         sentence: "step by somebody else is noticed, told, and undone",
         starts: "2026-06-01T12:00:00",

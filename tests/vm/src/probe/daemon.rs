@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
@@ -37,8 +37,22 @@ impl Daemon {
              driftfile {DRIFT}\nallow\ncmdport 0\nbindcmdaddress /\npidfile /run/ntp.pid\n"
         );
         fs::write(CONFIGURATION, own + directives)?;
+        Self::run(&[])
+    }
+
+    /// Starts it without any source and with `arguments`.
+    pub(crate) fn start_alone(arguments: &[&str]) -> Result<Self> {
+        let own = format!(
+            "local\ndriftfile {DRIFT}\nallow\ncmdport 0\nbindcmdaddress /\npidfile /run/ntp.pid\n"
+        );
+        fs::write(CONFIGURATION, own)?;
+        Self::run(arguments)
+    }
+
+    fn run(arguments: &[&str]) -> Result<Self> {
         let mut command = Command::new(PROGRAM);
-        let mut process = Process::start("ntp-xdpd", command.args(["-n", "-f", CONFIGURATION]))?;
+        command.args(["-n", "-f", CONFIGURATION]).args(arguments);
+        let mut process = Process::start("ntp-xdpd", &mut command)?;
         process.wait_for_line(READY, PATIENCE)?;
         Ok(Self(process))
     }
@@ -79,6 +93,13 @@ impl Daemon {
     fn count(&self, text: &str) -> usize {
         self.log().lines().filter(|line| line.contains(text)).count()
     }
+}
+
+/// Leaves a drift file that was written at this time of the system clock.
+pub(crate) fn leave_drift_file(written: SystemTime) -> Result<()> {
+    fs::write(DRIFT, "0.0 1.0\n")?;
+    fs::File::options().write(true).open(DRIFT)?.set_modified(written)?;
+    Ok(())
 }
 
 /// The frequency in the drift file and how far off it may be, ppm.

@@ -1,6 +1,7 @@
 //! The scenarios, as they are played in the guest; their bounds are in the library's table.
 
 mod days_off;
+mod first_time;
 mod foreign_step;
 mod killed;
 mod leap;
@@ -24,6 +25,7 @@ pub(crate) fn play(name: &str, guest: &mut Guest) -> Result<()> {
         "slew" => slew::play(guest),
         "leap" => leap::play(guest),
         "rtc" => rtc::play(guest),
+        "first-time" => first_time::play(guest),
         "foreign-step" => foreign_step::play(guest),
         "left-over" => left_over::play(guest),
         "killed" => killed::play(guest),

@@ -55,7 +55,11 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
 
 /// The real-time clock less true time, seconds; it knows whole ones.
 fn rtc_offset_s(world: &World) -> Result<f64> {
+    Ok(seconds(rtc_s()? * SECOND - world.truth.utc(world.truth.now())))
+}
+
+/// The real-time clock, seconds since 1970.
+pub(super) fn rtc_s() -> Result<i64> {
     let text = fs::read_to_string(RTC).context("this guest has no /dev/rtc0")?;
-    let rtc: i64 = text.trim().parse()?;
-    Ok(seconds(rtc * SECOND - world.truth.utc(world.truth.now())))
+    Ok(text.trim().parse()?)
 }
