@@ -75,13 +75,13 @@ impl Played {
         directives: &str,
         look: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
-        let Self { daemon: first, _upstream, scene } = self;
+        let Self { daemon: first, _upstream: upstream, scene } = self;
         let ended = first.stop()?.success()?;
         look().with_context(|| ended.output)?;
         let mut command = daemon()?.command(&scene.server);
         command.args(arguments);
         let daemon = Daemon::start(&scene.lab, &scene.server, command, directives)?;
-        Ok(Self { daemon, _upstream, scene })
+        Ok(Self { daemon, _upstream: upstream, scene })
     }
 
     /// Waits until the daemon says that it is synchronised.
