@@ -217,7 +217,8 @@ impl<R: Rng> Engine<R> {
         actions.push(Action::SetFrequency(self.discipline.forget_slew()));
         match hold {
             Some(hold) => self.outlive(hold),
-            None => self.withdraw(&mut actions),
+            // Not before the snapshot that answers the change of frequency, which goes on from the one before.
+            None => actions.push(Action::Invalidate),
         }
         actions
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use ntp_sim::plot;
 use ntp_sim::scenario::{self, Scenario};
-use ntp_sim::search;
+use ntp_sim::search::{self, Violation};
 use ntp_sim::table::{self, Row};
 use ntp_sim::unseen;
 
@@ -81,7 +81,8 @@ fn processor_s() -> f64 {
 fn look_for_violations(first: u64, worlds: u64) -> Result<()> {
     let findings = search::search(first, worlds).map_err(anyhow::Error::msg)?;
     for violation in &findings.violations {
-        println!("seed {} at {:.0} s: {}", violation.seed, violation.at_s, violation.what);
+        let Violation { seed, at_s, what, text, happened } = violation;
+        println!("seed {seed} at {at_s:.0} s: {what}\n{text}\n{happened:?}\n");
     }
     println!(
         "{worlds} worlds, {:.0} hours simulated, {:.0} % of them served; {} violations",

@@ -1,21 +1,37 @@
 //! Worlds drawn at random: a configuration, a clock, servers and paths, and what happens to them.
 
-use std::fmt::Write as _;
+mod configuration;
+mod nature;
 
-use ntp_engine::conf;
+use ntp_engine::engine::{ClockOperation, Drift};
+use ntp_engine::operation::{Operation, Selector};
 use ntp_engine::settings::EngineConfig;
 
 use crate::chance::Chance;
-use crate::clock::{Oscillator, Shift};
-use crate::delay::Delay;
-use crate::scenario::server;
-use crate::server::{Outage, Server};
+use crate::clock::{KernelClock, Oscillator, Steering};
+use crate::server::Server;
 use crate::world::World;
+use configuration::Written;
 
 /// Longest time that a world is looked at, seconds.
 const LONGEST_S: f64 = 12_000.0;
 /// Most samples of all sources together, so that no world takes long.
 const MOST_SAMPLES: f64 = 3_000.0;
+/// Time for which nobody can know yet that somebody has set the clock, or that the machine has slept, seconds.
+const UNKNOWABLE_S: f64 = 2.0;
+/// The random numbers that worlds are drawn by.
+const STREAM: u64 = 9;
+
+/// What steering comes to, as often as it is here.
+const STEERING: [Steering; 7] = [
+    Steering::Kernel,
+    Steering::Kernel,
+    Steering::Kernel,
+    Steering::Kernel,
+    Steering::Calculated,
+    Steering::Calculated,
+    Steering::Forbidden,
+];
 
 /// A world that was drawn.
 #[derive(Clone, Debug)]
@@ -24,31 +40,70 @@ pub struct Drawn {
     pub seed: u64,
     /// The configuration, as in chrony.conf.
     pub text: String,
+    /// The one that it may be changed to while the daemon runs.
+    pub changed: String,
     /// The clock.
     pub oscillator: Oscillator,
+    /// What steering it comes to.
+    pub steering: Steering,
+    /// What the drift file says at the start.
+    pub drift: Option<Drift>,
     /// The servers.
     pub servers: Vec<Server>,
+    /// What happens, and when, seconds since the start; in order.
+    pub happenings: Vec<(f64, Happening)>,
     /// Shortest poll interval of a source, log2 seconds.
     minpoll_log2: i8,
+}
+
+/// Something that happens to a daemon.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Happening {
+    /// Somebody else sets the clock forward by so many seconds.
+    Stepped(f64),
+    /// The machine sleeps so many seconds, of which the clock is put forward by a part.
+    Slept(f64, f64),
+    /// The daemon ends, and begins anew so many seconds later; with what it had measured, or not.
+    Restarted(f64, bool),
+    /// The configuration is changed, or changed back.
+    Reconfigured,
+    /// An operator has what is being slewed stepped.
+    SteppedByOperator,
+    /// An operator has all measurements given up.
+    Reset,
+    /// An operator has all sources asked in quick succession.
+    Burst,
+    /// All sources are not asked any more, or again.
+    Offline(bool),
 }
 
 impl Drawn {
     /// Draws the world of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let chance = &mut Chance::new(seed, 9);
-        let oscillator = oscillator(chance);
-        let count = *pick(&[1, 1, 2, 3, 4, 5, 8], chance);
-        let mut servers: Vec<Server> = (1..=count).map(|number| path(number, chance)).collect();
-        lie(&mut servers, chance);
-        let minpoll_log2 = *pick(&[6, 6, 6, 4, 2, 0, -1], chance);
-        let options: Vec<String> = servers.iter().map(|_| options(minpoll_log2, chance)).collect();
-        let lines = servers
-            .iter()
-            .zip(options)
-            .map(|(server, options)| format!("server {}{options}\n", server.address.ip()));
-        let text = lines.collect::<String>() + &directives(chance);
-        Self { seed, text, oscillator, servers, minpoll_log2 }
+        let chance = &mut Chance::new(seed, STREAM);
+        let oscillator = nature::oscillator(LONGEST_S, chance);
+        let (servers, lying) = nature::servers(LONGEST_S, chance);
+        let Written { text, changed, minpoll_log2 } = configuration::write(&servers, lying, chance);
+        let steering = *pick(&STEERING, chance);
+        let drift = chance.happens(0.3).then(|| nature::drift(&oscillator, chance));
+        let mut drawn = Self {
+            seed,
+            text,
+            changed,
+            oscillator,
+            steering,
+            drift,
+            servers,
+            happenings: Vec::new(),
+            minpoll_log2,
+        };
+        let length_s = drawn.length_s();
+        let count = *pick(&[0, 0, 0, 1, 2, 4], chance);
+        let draw = |_: i32| (length_s * chance.uniform(), happening(chance));
+        drawn.happenings = (0..count).map(draw).collect();
+        drawn.happenings.sort_by(|a, b| a.0.total_cmp(&b.0));
+        drawn
     }
 
     /// How long it is looked at, seconds.
@@ -64,11 +119,68 @@ impl Drawn {
     /// # Errors
     /// The configuration is not valid, which would be a fault of this module.
     pub fn world(&self) -> Result<World, String> {
-        let parsed = conf::parse("random", &self.text)
-            .map_err(|errors| format!("{errors:?}: {}", self.text))?;
-        let config = EngineConfig::from_config(&parsed.config);
-        Ok(World::new(config, None, self.oscillator.clone(), self.servers.clone(), self.seed))
+        let clock =
+            KernelClock::new(self.oscillator.clone(), self.seed).with_steering(self.steering);
+        let config = read(&self.text)?;
+        Ok(World::with_clock(config, self.drift, clock, self.servers.clone(), self.seed))
     }
+
+    /// Lets something happen; gives for how many seconds nobody can be expected to know.
+    ///
+    /// # Errors
+    /// As [`Drawn::world`].
+    pub fn let_happen(&mut self, what: Happening, world: &mut World) -> Result<f64, String> {
+        match what {
+            Happening::Stepped(by_s) => world.machine_mut().clock.step(by_s),
+            Happening::Slept(length_s, made_up_s) => {
+                world.machine_mut().clock.sleep(length_s, made_up_s);
+            }
+            Happening::Restarted(pause_s, remembers) => {
+                world.restart(read(&self.text)?, pause_s, remembers, self.seed ^ 1);
+            }
+            Happening::Reconfigured => {
+                std::mem::swap(&mut self.text, &mut self.changed);
+                world.reconfigure(read(&self.text)?);
+            }
+            Happening::SteppedByOperator => world.driver_mut().operate_clock(ClockOperation::Step),
+            Happening::Reset => operate(world, &Operation::ResetSources)?,
+            Happening::Burst => {
+                operate(world, &Operation::Burst { sources: Selector::All, good: 4, total: 8 })?;
+            }
+            Happening::Offline(true) => operate(world, &Operation::Offline(Selector::All))?,
+            Happening::Offline(false) => operate(world, &Operation::Online(Selector::All))?,
+        }
+        let unknowable = matches!(what, Happening::Stepped(_) | Happening::Slept(..));
+        Ok(if unknowable { UNKNOWABLE_S } else { 0.0 })
+    }
+}
+
+fn operate(world: &mut World, operation: &Operation) -> Result<(), String> {
+    world.operate(operation).map_err(|error| format!("{operation:?}: {error:?}"))
+}
+
+fn read(text: &str) -> Result<EngineConfig, String> {
+    ntp_engine::conf::parse("random", text)
+        .map(|parsed| EngineConfig::from_config(&parsed.config))
+        .map_err(|errors| format!("{errors:?}: {text}"))
+}
+
+fn happening(chance: &mut Chance) -> Happening {
+    let sign = if chance.happens(0.5) { 1.0 } else { -1.0 };
+    let slept_s = between(10.0, 5000.0, chance);
+    let made_up_s = slept_s + *pick(&[0.0, 0.4, -slept_s], chance) * chance.uniform();
+    let all = [
+        Happening::Stepped(sign * between(2e-3, 100.0, chance)),
+        Happening::Slept(slept_s, made_up_s),
+        Happening::Restarted(between(0.1, 1000.0, chance), chance.happens(0.5)),
+        Happening::Reconfigured,
+        Happening::SteppedByOperator,
+        Happening::Reset,
+        Happening::Burst,
+        Happening::Offline(true),
+        Happening::Offline(false),
+    ];
+    *pick(&all, chance)
 }
 
 /// A value between two others, as likely in each of its powers of ten.
@@ -86,99 +198,4 @@ fn pick<'a, T>(values: &'a [T], chance: &mut Chance) -> &'a T {
     )]
     let index = (chance.uniform() * values.len() as f64).ceil() as usize - 1;
     &values[index.min(values.len() - 1)]
-}
-
-fn oscillator(chance: &mut Chance) -> Oscillator {
-    let ahead_s = *pick(&[1e-3, 0.3, 0.3, 20.0], chance) * chance.normal();
-    Oscillator {
-        frequency: 2e-4 * chance.normal(),
-        wander: between(1e-11, 1e-8, chance),
-        temperature: between(1e-10, 1e-7, chance),
-        period_s: between(1e3, 1e5, chance),
-        ahead_s,
-        flicker: *pick(&[0.0, 0.0, 1e-9, 1e-8], chance),
-        shifts: (0..*pick(&[0, 0, 1, 3], chance)).map(|_| shift(chance)).collect(),
-    }
-}
-
-/// A change of the frequency that stays below what a clock is trusted to do, 1 ppm.
-fn shift(chance: &mut Chance) -> Shift {
-    let (at_s, time_constant_s) = (LONGEST_S * chance.uniform(), between(1.0, 1000.0, chance));
-    Shift { at_s, by: 2e-7 * chance.normal(), time_constant_s }
-}
-
-fn delay(chance: &mut Chance) -> Delay {
-    let (base_s, jitter_s) = (between(1e-5, 0.05, chance), between(1e-7, 0.01, chance));
-    let kind = chance.uniform();
-    let tail = if kind < 0.2 {
-        Delay::Pareto { scale_s: jitter_s, shape: between(1.2, 4.0, chance) }
-    } else if kind < 0.4 {
-        Delay::Spikes { scale_s: 10.0 * jitter_s, threshold: 3.0 }
-    } else if kind < 0.5 {
-        let longer = Box::new(Delay::Fixed(between(1e-5, 0.05, chance)));
-        Delay::From { start_s: chance.uniform() * LONGEST_S, delay: longer }
-    } else if kind < 0.6 {
-        let period_s = between(100.0, 5000.0, chance);
-        let queue = Box::new(Delay::Exponential(10.0 * jitter_s));
-        Delay::Periodic { period_s, part_s: period_s * chance.uniform(), delay: queue }
-    } else {
-        Delay::Fixed(0.0)
-    };
-    Delay::queued(base_s, jitter_s) + tail
-}
-
-/// A true server behind a path of any kind.
-fn path(number: u8, chance: &mut Chance) -> Server {
-    let there = delay(chance);
-    let back = if chance.happens(0.4) { there.clone() } else { delay(chance) };
-    let loss = if chance.happens(0.6) { 0.0 } else { 0.8 * chance.uniform() };
-    let duplicated = if chance.happens(0.8) { 0.0 } else { 0.5 * chance.uniform() };
-    let outage = chance.happens(0.2).then(|| {
-        let period_s = between(500.0, 10_000.0, chance);
-        let from_s = 0.5 * period_s * chance.uniform();
-        Outage { period_s, from_s, to_s: from_s + 0.5 * period_s * chance.uniform() }
-    });
-    Server { there, back, loss, duplicated, outage, ..server(number, &Delay::Fixed(0.0)) }
-}
-
-/// Lets less than half of the servers be wrong, by more than any delay explains. The others always answer then: a
-/// minority that is alone to be heard can't be told from the truth.
-fn lie(servers: &mut [Server], chance: &mut Chance) {
-    let liars = servers.len().saturating_sub(1) / 2;
-    let lying = chance.happens(0.4);
-    for (index, server) in servers.iter_mut().enumerate().filter(|_| lying) {
-        if index < liars {
-            let sign = if chance.happens(0.5) { 1.0 } else { -1.0 };
-            server.ahead_s = sign * between(1.0, 1000.0, chance);
-        } else {
-            (server.loss, server.outage) = (0.0, None);
-        }
-    }
-}
-
-fn options(minpoll_log2: i8, chance: &mut Chance) -> String {
-    let mut options = String::new();
-    if minpoll_log2 != 6 {
-        let _ = write!(options, " minpoll {minpoll_log2}");
-    }
-    if minpoll_log2 < 6 && chance.happens(0.5) {
-        let _ = write!(options, " maxpoll {}", minpoll_log2 + *pick(&[0, 1, 3], chance));
-    } else if chance.happens(0.2) {
-        let _ = write!(options, " maxpoll {}", pick(&[6, 8, 14], chance));
-    }
-    for (option, probability) in [(" iburst", 0.5), (" prefer", 0.1), (" polltarget 20", 0.1)] {
-        if chance.happens(probability) {
-            options += option;
-        }
-    }
-    options
-}
-
-fn directives(chance: &mut Chance) -> String {
-    let steps = ["makestep 1 3", "makestep 1 3", "makestep 0.1 -1", "makestep 0.01 1", ""];
-    let slews = ["", "", "maxslewrate 500", "maxslewrate 1000", "maxslewrate 100000"];
-    let doubts = ["", "", "maxupdateskew 5", "maxupdateskew 100"];
-    let sources = ["", "", "", "minsources 2"];
-    let lists: [&[&str]; 4] = [&steps, &slews, &doubts, &sources];
-    lists.map(|list| *pick(list, chance)).join("\n")
 }

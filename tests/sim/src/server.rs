@@ -29,6 +29,8 @@ pub struct Server {
     pub duplicated: f64,
     /// What its clock is ahead of true time, seconds.
     pub ahead_s: f64,
+    /// What it says that its clock is off by at most, seconds: its root dispersion.
+    pub dispersion_s: f64,
     /// Its stratum.
     pub stratum: u8,
     /// The leap second that it announces, until it has been.
@@ -83,6 +85,7 @@ impl Server {
             loss: 0.0,
             duplicated: 0.0,
             ahead_s: 0.0,
+            dispersion_s: 0.0,
             stratum: 1,
             leap: LeapIndicator::Normal,
             kiss: None,
@@ -137,7 +140,7 @@ impl Server {
             leap,
             precision: -26,
             root_delay: NtpShort::from_bits(0),
-            root_dispersion: NtpShort::from_bits(1),
+            root_dispersion: short(self.dispersion_s),
             reference_id: ReferenceId::from_octets(*b"GPS\0"),
             origin_timestamp: Header::read(request).transmit_timestamp,
             receive_timestamp: time,
@@ -154,4 +157,10 @@ impl Server {
             None => reply,
         }
     }
+}
+
+/// Seconds in NTP's short format, rounded up, so that nothing is better than said.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+fn short(seconds: f64) -> NtpShort {
+    NtpShort::from_bits((seconds * 65_536.0).floor() as u32 + 1)
 }

@@ -107,6 +107,21 @@ fn root_dispersion_grows_by_what_the_clock_may_do_unseen() {
 }
 
 #[test]
+fn time_that_is_served_runs_true_where_maxdrift_keeps_the_clock_from_it_and_so_after_a_restart() {
+    let text = lines(1, "iburst") + "maxdrift 20\ndriftfile /drift\n";
+    for seed in SEEDS {
+        let mut world = setup::world(&text, clock(0.0), servers(1), seed);
+        world.run(2000.0);
+        let served_s = largest_served_error_s(&world.run(4000.0));
+        assert!(served_s < 5e-4, "{seed}: {served_s}");
+        world.restart(setup::config(&text), 1.0, false, seed + 100);
+        let trace = world.run(300.0);
+        let served_s = largest_served_error_s(&trace[10..]);
+        assert!(served_s < 5e-4, "{seed}: {served_s} after the restart");
+    }
+}
+
+#[test]
 fn longer_slews_are_gentler() {
     let worst = |ratio: f64| {
         let rule = format!("corrtimeratio {ratio}\n");

@@ -185,9 +185,14 @@ fn sources_that_come_to_disagree_end_the_synchronisation() {
 
 #[test]
 fn end_withdraws_the_snapshot_or_holds_it_for_at_most_a_minute() {
-    let mut ended = synchronised("");
-    ended.driver_mut().shutdown(None);
-    assert_eq!(snapshot(&ended), RefSnapshot::INVALID);
+    for seed in 1..=20 {
+        let mut ended = setup::world(&lines(1, "iburst"), clock(0.01), servers(1), seed);
+        ended.run(70.0 + 10.0 * f64::from(u32::try_from(seed).expect("small")));
+        ended.driver_mut().shutdown(None);
+        assert_eq!(snapshot(&ended), RefSnapshot::INVALID);
+        // The change of frequency at the end is answered by a last snapshot.
+        assert!(ended.machine().backward.is_empty(), "{seed}: {:?}", ended.machine().backward);
+    }
 
     for (hold_s, held_s) in [(30, 30), (3600, 60)] {
         let mut held = synchronised("");

@@ -16,7 +16,7 @@ impl Discipline {
         self.long_slew_told = false;
         let step = Some(seconds::duration(self.ahead_s)).filter(|&step| step != NtpDuration::ZERO);
         self.stepping = step.map(|_| Occasion::Correction);
-        Orders { step, frequency: self.base }
+        Orders { step, frequency: self.resting() }
     }
 
     /// The first correction: true time is `offset_s` ahead of the clock, which is stepped if that is more than
@@ -46,9 +46,9 @@ impl Discipline {
     pub(crate) fn correct_frequency(&mut self, fast: f64, now: &Now) -> f64 {
         self.ahead_s = self.remaining_s(now.time);
         self.as_of = now.time;
-        let slew = (1.0 + self.in_force) / (1.0 + self.base);
+        let slew = (1.0 + self.in_force) / (1.0 + self.resting());
         self.base = self.slower_by(fast);
-        (1.0 + self.base) * slew - 1.0
+        (1.0 + self.resting()) * slew - 1.0
     }
 
     /// The clock is further ahead by `ahead_s` seconds than is known. Gives the frequency to be set.
@@ -67,10 +67,10 @@ impl Discipline {
         self.slew(SHORTEST_SLEW_S)
     }
 
-    /// The correction that makes the clock run true that runs faster by `fast` than is known, within `maxdrift`.
+    /// The correction that makes the clock run true that runs faster by `fast` than is known.
     fn slower_by(&self, fast: f64) -> f64 {
         let base = (1.0 + self.base) * (1.0 - fast.clamp(-MAX_FREQUENCY, MAX_FREQUENCY)) - 1.0;
-        base.clamp(-self.max_drift, self.max_drift)
+        base.clamp(-MAX_FREQUENCY, MAX_FREQUENCY)
     }
 
     /// Largest estimated error of a frequency that is taken over, seconds a second.

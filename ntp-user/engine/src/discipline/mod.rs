@@ -96,7 +96,7 @@ pub(crate) struct Discipline {
     /// How long slews take, in proportion to the usual.
     slew_length: f64,
     fallback: Fallback,
-    /// The correction that makes the clock run true.
+    /// The correction that makes the clock run true; the clock is left on it as far as `maxdrift` allows.
     base: f64,
     /// Its standard deviation.
     deviation: f64,
@@ -147,6 +147,8 @@ impl Discipline {
         self.max_slew_rate = config.max_slew_rate;
         self.max_update_skew = config.max_update_skew;
         self.log_change_s = config.log_change_s;
+        self.max_drift = config.max_drift.min(MAX_FREQUENCY);
+        self.slew_length = config.slew_length;
     }
 
     /// Begins with the correction `in_force`, and with what is stored: how much faster than true time the
@@ -156,10 +158,15 @@ impl Discipline {
         // More than any oscillator needs was left behind by a slew that was cut off.
         self.base = if in_force.abs() > UNKNOWN_DEVIATION { 0.0 } else { in_force };
         if let Some((error, skew)) = stored {
-            self.base = (1.0 / (1.0 + error) - 1.0).clamp(-self.max_drift, self.max_drift);
+            self.base = 1.0 / (1.0 + error) - 1.0;
             self.deviation = (skew / SKEW_DEVIATIONS).clamp(STORED_DEVIATION, UNKNOWN_DEVIATION);
         }
-        self.base
+        self.resting()
+    }
+
+    /// The correction that the clock is left on when it is not slewed.
+    fn resting(&self) -> f64 {
+        self.base.clamp(-self.max_drift, self.max_drift)
     }
 
     /// Whether an estimate may be taken, as far as the change of the estimated time goes.
@@ -171,10 +178,10 @@ impl Discipline {
     /// Takes an estimate made at `now`. `interval_s` is the time to the next one.
     pub(crate) fn update(&mut self, estimate: &Estimate, now: &Now, interval_s: f64) -> Orders {
         let time = now.time;
-        self.fallback.update(self.base, now.mono);
+        self.fallback.update(self.resting(), now.mono);
         if SKEW_DEVIATIONS * estimate.slope_deviation <= self.max_update_skew {
             let base = (1.0 + self.in_force) * (1.0 + estimate.slope) - 1.0;
-            self.base = base.clamp(-self.max_drift, self.max_drift);
+            self.base = base.clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
             self.deviation = estimate.slope_deviation;
         }
         self.ahead_s = estimate.offset_s;
@@ -189,7 +196,7 @@ impl Discipline {
             self.stepping = Some(Occasion::Correction);
             self.slewing = false;
             let step = Some(seconds::duration(estimate.offset_s));
-            return Orders { step, frequency: self.base };
+            return Orders { step, frequency: self.resting() };
         }
         self.tell_of_long_slew();
         let duration_s = self.slew_duration_s(estimate.offset_deviation_s, interval_s);
@@ -222,11 +229,11 @@ impl Discipline {
     fn slew(&mut self, duration_s: f64) -> f64 {
         self.slewing = self.ahead_s.abs() > NEGLIGIBLE_S;
         if !self.slewing {
-            return self.base;
+            return self.resting();
         }
         let rate = self.ahead_s / duration_s.max(SHORTEST_SLEW_S);
         let rate = rate.clamp(-self.max_slew_rate, self.max_slew_rate);
-        (1.0 + self.base) * (1.0 + rate) - 1.0
+        (1.0 + self.resting()) * (1.0 + rate) - 1.0
     }
 
     fn tell_of_long_slew(&mut self) {
@@ -292,7 +299,7 @@ impl Discipline {
     /// Gives up the slew in progress, but not the correction. Gives the frequency to be set.
     pub(crate) fn forget_slew(&mut self) -> f64 {
         self.slewing = false;
-        self.base
+        self.resting()
     }
 
     /// Gives up the remaining correction: nothing is known of true time any more. Gives the frequency to be
@@ -323,14 +330,14 @@ impl Discipline {
         let base = self.fallback.due(now.mono)?;
         self.ahead_s = self.remaining_s(now.time);
         self.as_of = now.time;
-        let slew = (1.0 + self.in_force) / (1.0 + self.base);
+        let slew = (1.0 + self.in_force) / (1.0 + self.resting());
         self.base = base;
         let frequency_ppm = self.clock_error() * 1e6;
         tracing::info!(
             frequency_ppm,
             "No update for long: using mean frequency {frequency_ppm:.3} ppm"
         );
-        Some((1.0 + base) * slew - 1.0)
+        Some((1.0 + self.resting()) * slew - 1.0)
     }
 
     /// Whether the clock runs on a mean frequency, for want of updates.
@@ -365,8 +372,13 @@ impl Discipline {
         self.in_force
     }
 
-    /// How much faster than true time the clock runs by itself, seconds a second.
+    /// How much faster than true time the clock runs by itself, as far as that is corrected, seconds a second.
     pub(crate) fn clock_error(&self) -> f64 {
+        1.0 / (1.0 + self.resting()) - 1.0
+    }
+
+    /// How much faster than true time the clock runs by itself, seconds a second.
+    pub(crate) fn own_error(&self) -> f64 {
         1.0 / (1.0 + self.base) - 1.0
     }
 

@@ -215,7 +215,7 @@ impl<R: Rng> Engine<R> {
         if self.config.drift_interval_s.is_some() && self.updates.last.is_some() {
             self.drift_saved = now.mono;
             actions.push(Action::SaveDrift {
-                frequency_ppm: self.discipline.clock_error() * 1e6,
+                frequency_ppm: self.discipline.own_error() * 1e6,
                 skew_ppm: self.discipline.skew() * 1e6,
             });
         }
