@@ -2,6 +2,8 @@
 
 use ntp_engine::engine::ClockOperation;
 use ntp_sim::clock::Oscillator;
+use ntp_sim::delay::Delay;
+use ntp_sim::scenario::server;
 use ntp_sim::server::Server;
 use ntp_sim::setup::{self, clock, largest_error_s, largest_served_error_s, lines, servers};
 use ntp_sim::world::World;
@@ -119,6 +121,20 @@ fn time_that_is_served_runs_true_where_maxdrift_keeps_the_clock_from_it_and_so_a
         let served_s = largest_served_error_s(&trace[10..]);
         assert!(served_s < 5e-4, "{seed}: {served_s} after the restart");
     }
+}
+
+#[test]
+fn frequency_that_is_not_known_as_well_as_maxupdateskew_wants_is_left_alone() {
+    let frequency_ppm = |rule: &str| {
+        // Delays that vary by 20 ms: within minutes the rate is known to some ppm.
+        let vague = vec![server(1, &Delay::queued(1e-3, 0.02))];
+        let mut world = world(rule, clock(0.0), vague, 1);
+        world.run(600.0);
+        world.driver().engine().tracking(world.driver().now()).frequency_ppm
+    };
+    let (strict, lax) = (frequency_ppm("maxupdateskew 0.1\n"), frequency_ppm(""));
+    assert!(strict.abs() < 1e-6, "{strict} ppm corrected");
+    assert!((lax - 100.0).abs() < 50.0, "{lax} ppm corrected");
 }
 
 #[test]

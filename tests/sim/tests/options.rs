@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ntp_common::wire::Header;
 use ntp_engine::operation::{Operation, Selector};
 use ntp_sim::delay::Delay;
 use ntp_sim::scenario::{address, server};
@@ -175,4 +176,43 @@ fn samples_that_waited_longer_than_an_option_allows_are_left_out() {
         let error_s = largest_error_s(&trace);
         assert!(error_s < 5e-4, "{options}: {error_s}");
     }
+}
+
+#[test]
+fn offset_that_is_known_of_a_source_is_taken_off() {
+    // Requests take 4 ms less than replies: half of that is what the source seems to be off by.
+    let path = || Server::new(address(1), Delay::queued(1e-3, 1e-5), Delay::queued(5e-3, 1e-5));
+    for (options, error_s) in [("", 2e-3), (" offset 0.002", 0.0), (" offset -0.001", 3e-3)] {
+        let mut world = world(&format!("iburst minpoll 4 maxpoll 4{options}"), path(), 1);
+        world.run(2000.0);
+        let found_s = world.machine().clock.ahead_s().abs();
+        assert!((found_s - error_s).abs() < 2e-4, "{options}: {found_s}");
+    }
+}
+
+#[test]
+fn source_is_asked_in_the_version_and_taken_for_the_stratum_that_its_options_say() {
+    for (options, version, stratum) in
+        [("", 4, 2), ("version 3", 3, 2), ("minstratum 5", 4, 6), ("version 1 minstratum 1", 1, 2)]
+    {
+        let mut silent = world(options, Server { silent: true, ..good() }, 1);
+        silent.machine_mut().servers.clear();
+        silent.run(1.0);
+        let request = silent.machine().outbox[0].octets;
+        assert_eq!(Header::read(&request).version, version, "{options}");
+        let mut world = world(&format!("iburst {options}"), good(), 1);
+        world.run(20.0);
+        assert_eq!(world.machine().snapshot.stratum(), stratum, "{options}");
+    }
+}
+
+#[test]
+fn clock_that_was_calm_is_looked_at_more_often_after_a_surprise() {
+    let mut world = world("", good(), 1);
+    world.run(20_000.0);
+    let (calm, _) = counted(&mut world, 4000.0);
+    world.machine_mut().clock.disturb(1e-6);
+    world.run(500.0);
+    let (surprised, _) = counted(&mut world, 4000.0);
+    assert!(surprised > 2 * calm, "{calm} requests before, {surprised} after");
 }

@@ -93,6 +93,22 @@ fn servers_with_the_same_configuration_smear_alike_over_62500_seconds_with_a_pea
 }
 
 #[test]
+fn each_snapshot_of_a_smear_goes_on_where_the_one_before_it_has_come_to() {
+    let mut world = world(LeapIndicator::Insert, -1.0, 2e-5, 4);
+    // The rate is near its peak of 32 ppm.
+    world.run(EVENING_S + HALF_S);
+    let mut jumps_s: Vec<f64> = Vec::new();
+    for _ in 0..200 {
+        world.machine_mut().largest_jump_s = 0.0;
+        world.run(1.0);
+        jumps_s.push(world.machine().largest_jump_s);
+    }
+    // Most of them are published between two measurements.
+    jumps_s.sort_by(f64::total_cmp);
+    assert!(jumps_s[100] < 2e-8, "{}", jumps_s[100]);
+}
+
+#[test]
 fn smeared_leap_second_is_in_no_snapshot_and_served_time_runs_on() {
     let mut world = world(LeapIndicator::Insert, -1.0, 2e-5, 3);
     world.run(EVENING_S - 1.0);

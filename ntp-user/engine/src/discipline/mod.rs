@@ -8,6 +8,7 @@
 mod change_limit;
 mod commands;
 mod fallback;
+mod leap;
 
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
 
@@ -276,24 +277,6 @@ impl Discipline {
             tracing::warn!(step_s, "System clock was stepped by {step_s:.6} seconds");
         }
         (ClockChange { at, step_s, rate }, ours)
-    }
-
-    /// True time leaps by `by_s`, and the clock has not yet.
-    pub(crate) fn leap_by(&mut self, by_s: f64) {
-        self.ahead_s += by_s;
-    }
-
-    /// The clock leaps after true time, by our order or by the kernel: the step.
-    pub(crate) fn step_for_leap(&mut self, by_s: f64) -> NtpDuration {
-        self.stepping = Some(Occasion::Leap);
-        seconds::duration(by_s)
-    }
-
-    /// The clock is slewed after true time, which has leapt: the frequency to be set.
-    pub(crate) fn slew_for_leap(&mut self, now: &Now) -> f64 {
-        self.ahead_s = self.remaining_s(now.time);
-        self.as_of = now.time;
-        self.slew(SHORTEST_SLEW_S)
     }
 
     /// Gives up the slew in progress, but not the correction. Gives the frequency to be set.
