@@ -14,7 +14,7 @@ use clap::{ArgAction, Parser};
     override_usage = "ntp-xdpd [OPTION]... [DIRECTIVE]...",
     disable_version_flag = true,
     after_help = "Without -d or -n the daemon goes to the background, and the command returns when it serves \
-        (0) or has failed (1). Signals: TERM, INT and QUIT end the daemon, HUP has it read its configuration again, USR1 logs its counters."
+        (0) or has failed (1). Signals: TERM, INT and QUIT end the daemon, HUP has it read its configuration again, USR1 logs its counters and opens log files anew."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "one flag for each option of chronyd")]
 pub struct Args {

@@ -27,6 +27,7 @@ use crate::features;
 use crate::first_time;
 use crate::history_files::HistoryFiles;
 use crate::leap_file::LeapFile;
+use crate::logs::{self, Logs};
 use crate::metrics::{self, Endpoint, Questions};
 use crate::net::interfaces::Served;
 use crate::net::server::{InlineServer, WorkerThreads};
@@ -73,13 +74,15 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     let pid_file = pid_path.map(|path| PidFile::write(path)).transpose()?;
     parts.xdp.as_mut().map_or(Ok(()), Xdp::pin)?;
     let user = args.user.as_ref().or(config.user.as_ref());
+    let owner = Owner::named(user.map(String::as_str));
+    logs::prepare(config, owner);
     let prepared = if means.is_one_shot {
         Prepared::default()
     } else {
-        Prepared::new(config, user.map(String::as_str), means.families)
+        Prepared::new(config, owner, means.families)
     };
     let histories = HistoryFiles::new(config.dumpdir.clone().filter(|_| !means.is_one_shot));
-    histories.prepare(Owner::named(user.map(String::as_str)));
+    histories.prepare(owner);
     if let Some(user) = user {
         privileges::become_user(user, duties(config, means, &parts))?;
     }
@@ -154,6 +157,7 @@ async fn serve(
         key_file,
         histories,
         thermometer: config.tempcomp.as_ref().map(Thermometer::new).transpose()?,
+        logs: Logs::new(config),
         limits: limits(args),
         is_watched: sd_notify::watchdog_enabled().is_some(),
         addresses: Vec::new(),
@@ -296,8 +300,9 @@ fn log_clients(config: &Config, clients: &Clients) {
 }
 
 /// Ends serving, then timekeeping. Where XDP is to hold over, it answers from a last snapshot.
-fn shut_down(mut driver: DaemonDriver, tasks: Tasks, is_one_shot: bool) {
+fn shut_down(mut driver: DaemonDriver, mut tasks: Tasks, is_one_shot: bool) {
     tell_systemd(&[NotifyState::Stopping]);
+    tasks.logs.write(&driver.take_records());
     let Tasks { xdp, user_path, histories, .. } = tasks;
     let user = match user_path {
         UserPath::Threads(threads) => threads.stop(),

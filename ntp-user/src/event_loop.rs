@@ -83,6 +83,7 @@ pub(crate) async fn run(
         tasks.follow_up(driver, now);
         if sources.signals.take_report() {
             tasks.log_counters();
+            tasks.logs.cycle();
         }
         if sources.signals.take_reload() {
             reloader.reload(driver, tasks);

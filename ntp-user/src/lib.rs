@@ -24,6 +24,7 @@ mod history_files;
 pub mod key_file;
 mod leap_file;
 mod log;
+mod logs;
 pub mod metrics;
 #[expect(unsafe_code, reason = "calls the kernel's socket interface")]
 pub mod net;

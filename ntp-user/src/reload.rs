@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 use crate::args::Args;
 use crate::config;
 use crate::event_loop::DaemonDriver;
+use crate::logs::Logs;
 use crate::tasks::{Tasks, tell_systemd};
 
 /// A directive that takes effect at the start only, and its value, to tell whether it has changed.
@@ -40,7 +41,6 @@ const AT_START: &[AtStart] = &[
     ("ratelimit", |it| format!("{:?}", it.ratelimit)),
     ("clientloglimit", |it| format!("{:?} {:?}", it.clientlog, it.clientloglimit_bytes)),
     ("dumpdir", |it| format!("{:?}", it.dumpdir)),
-    ("logdir", |it| format!("{:?}", it.logdir)),
     ("pidfile", |it| format!("{:?}", it.pidfile)),
     ("user", |it| format!("{:?}", it.user)),
 ];
@@ -105,6 +105,7 @@ impl Reloader {
         tasks.key_file.change(wanted.keyfile.clone());
         driver.reconfigure((self.settings)(&self.args, &wanted, self.precision_log2));
         tasks.read_keys(driver);
+        tasks.logs = Logs::new(&wanted);
         for (name, value) in AT_START {
             if value(&wanted) != value(&self.in_force) {
                 tracing::warn!("`{name}` has changed, which takes effect with the next start");

@@ -19,6 +19,7 @@ use crate::event_loop::DaemonDriver;
 use crate::history_files::HistoryFiles;
 use crate::key_file::KeyFile;
 use crate::leap_file::LeapFile;
+use crate::logs::Logs;
 use crate::metrics::State;
 use crate::net::interfaces::{Served, host_addresses, tables};
 use crate::net::server::{InlineServer, WorkerThreads};
@@ -108,6 +109,8 @@ pub(crate) struct Tasks {
     pub(crate) histories: HistoryFiles,
     /// The sensor that the clock is compensated by.
     pub(crate) thermometer: Option<Thermometer>,
+    /// Log files.
+    pub(crate) logs: Logs,
     /// When to end.
     pub(crate) limits: Limits,
     /// Whether systemd watches over the daemon.
@@ -162,7 +165,8 @@ impl Tasks {
     }
 
     /// To be called after whatever the driver did.
-    pub(crate) fn follow_up(&mut self, driver: &DaemonDriver, now: MonoNs) {
+    pub(crate) fn follow_up(&mut self, driver: &mut DaemonDriver, now: MonoNs) {
+        self.logs.write(&driver.take_records());
         let is_earlier_run_over = self.ticks > EARLIER_RUN_TICKS;
         if let Some(xdp) = &mut self.xdp
             && (is_earlier_run_over || driver.seams().ref_map.is_live(now))

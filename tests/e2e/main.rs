@@ -3,11 +3,13 @@
 //! Invariant: a test that cannot run on this machine is reported as ignored, with the reason.
 
 mod commands;
+mod configurations;
 mod degraded;
 mod keys;
 mod laboratory;
 mod lifetime;
 mod load;
+mod logs;
 mod metrics;
 mod package;
 mod packets;
@@ -33,9 +35,11 @@ fn main() -> ExitCode {
         user_path::trials(),
         lifetime::trials(),
         load::trials(),
+        logs::trials(),
         metrics::trials(),
         refusals::trials(),
         commands::trials(),
+        configurations::trials(),
         symmetric::trials(),
         degraded::trials(),
         keys::trials(),

@@ -50,6 +50,12 @@ impl NtpXdpd {
         Ok(Self { program })
     }
 
+    /// The file that it is in.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// A command that runs it in `host`; arguments may follow.
     #[must_use]
     pub fn command(&self, host: &Host) -> Command {

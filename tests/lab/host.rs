@@ -98,10 +98,24 @@ impl Host {
 
     /// As [`Host::daemon`], and without `capabilities`, which are named as `setpriv` does.
     pub fn daemon_without(&self, capabilities: &[&str], program: impl AsRef<OsStr>) -> Command {
+        self.confined(capabilities, &[], program.as_ref())
+    }
+
+    /// As [`Host::daemon`], and with these files or folders in the places of the machine's own: first what is to be
+    /// seen, then where.
+    pub fn daemon_seeing(&self, files: &[(&Path, &str)], program: impl AsRef<OsStr>) -> Command {
+        self.confined(&[], files, program.as_ref())
+    }
+
+    fn confined(&self, capabilities: &[&str], files: &[(&Path, &str)], program: &OsStr) -> Command {
         let dropped = [&[CLOCK], capabilities].concat().join(",-");
         let mut command = self.command("unshare");
         command.args(["--mount", "--", "sh", "-c"]);
-        command.arg(format!("mount --bind \"$0\" {BPFFS} && exec \"$@\"")).arg(&self.bpffs);
+        let mounts = files.iter().map(|(file, place)| (*file, *place));
+        let mounts = mounts.chain([(self.bpffs.as_path(), BPFFS)]);
+        let mounts = mounts.map(|(file, place)| format!("mount --bind {} {place}", file.display()));
+        let mounts: Vec<String> = mounts.collect();
+        command.arg(format!("{} && exec \"$@\"", mounts.join(" && "))).arg("sh");
         command.arg("setpriv").arg(format!("--bounding-set=-{dropped}"));
         command.arg(format!("--inh-caps=-{dropped}")).arg("--").arg(program);
         command

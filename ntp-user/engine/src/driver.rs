@@ -15,6 +15,7 @@ use crate::history::History;
 use crate::leap::tables::LeapTable;
 use crate::manual::{ManualCorrection, ManualError};
 use crate::operation::{Operation, OperationError};
+use crate::record::Record;
 use crate::seams::{
     Action, Clock, ClockError, DriftStore, Event, Now, RefMap, RequestId, Resolver, SourceId,
     Stamped, Transport,
@@ -232,6 +233,11 @@ where
     /// Takes up what was measured by an earlier run; to be called before [`Driver::start`].
     pub fn remember(&mut self, histories: Vec<History>) {
         self.engine.remember(histories, self.frequency(), self.now());
+    }
+
+    /// What was noted for log files since the last time: see [`EngineConfig::logs`].
+    pub fn take_records(&mut self) -> Vec<Record> {
+        self.engine.take_records()
     }
 
     /// The engine, for its reports.

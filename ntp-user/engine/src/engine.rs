@@ -10,6 +10,7 @@ mod clock_operations;
 mod histories;
 mod initial;
 mod inspect;
+mod journal;
 mod keys;
 mod leap;
 mod lookup;
@@ -39,6 +40,7 @@ use crate::history::History;
 use crate::leap::schedule::Schedule;
 use crate::manual::Manual;
 use crate::names::ConfiguredLine;
+use crate::record::Journal;
 use crate::reference::{Reference, reference_id};
 use crate::seams::{Action, Event, Now, RequestId, SourceId};
 use crate::seconds;
@@ -47,6 +49,7 @@ use crate::settings::EngineConfig;
 use crate::smooth::Smoother;
 use crate::source::{Arrived, Received, Role, Source};
 use initial::{Initial, configured_lines};
+use journal::Before;
 use monotone::Monotone;
 
 /// Most seconds by which first requests are put off, so that not all leave at once.
@@ -108,6 +111,8 @@ pub struct Engine<R> {
     given_up: bool,
     /// When a source that was wrong gave way to another one.
     wrong_replaced: Option<MonoNs>,
+    /// For log files.
+    journal: Journal,
 }
 
 /// When the clock was updated, for reports.
@@ -158,6 +163,7 @@ impl<R: Rng> Engine<R> {
             manual: Manual::new(config.manual),
             given_up: false,
             wrong_replaced: None,
+            journal: Journal::default(),
             config,
         }
     }
@@ -173,6 +179,7 @@ impl<R: Rng> Engine<R> {
         self.ask_names(&now, &mut actions);
         self.set_status(&now, &mut actions);
         actions.push(Action::SetFrequency(base));
+        self.note_unsynchronised(&now);
         actions
     }
 
@@ -282,30 +289,32 @@ impl<R: Rng> Engine<R> {
         let stratum = self.served(now).stratum;
         let Some(source) = self.sources.get_mut(&id) else { return };
         let in_force = self.discipline.in_force();
-        let valid = source.counts().valid;
+        let before = Before::of(source);
         let received =
             source.receive(arrived, &self.keys, in_force, expected.as_ref(), &mut self.rng);
-        if source.counts().valid > valid {
+        if before.is_answered(source) {
             source.keep_time_with_peer(stratum, now.mono);
         }
         if !source.is_waiting() {
             actions.push(Action::Close { source: id });
         }
+        let address = source.address();
+        self.note_packet(id, &before, arrived, received);
         match received {
             Received::Rejected(reason) => {
-                tracing::debug!(source = %source.address(), from = %arrived.from, %reason, "packet rejected");
+                tracing::debug!(source = %address, from = %arrived.from, %reason, "packet rejected");
             }
             Received::Kiss(kiss) => {
-                let (code, address) = (kiss.code(), source.address().ip());
+                let (code, address) = (kiss.code(), address.ip());
                 tracing::warn!(source = %address, "Received KoD {code} from {address}");
                 self.look_for_others(now);
             }
             Received::Collected => {}
             Received::Suspect => {
-                tracing::debug!(source = %source.address(), "measurement contradicts those before");
+                tracing::debug!(source = %address, "measurement contradicts those before");
             }
             Received::Sample { broke } => {
-                if let Some(sample) = source.series().last() {
+                if let Some(sample) = self.sources.get(&id).and_then(|it| it.series().last()) {
                     self.bank.measured(id, sample, broke);
                 }
                 self.reselect_for(Some(id), now, actions);

@@ -16,6 +16,7 @@ pub mod leap;
 pub mod manual;
 mod names;
 pub mod operation;
+pub mod record;
 mod reference;
 mod regress;
 pub mod report;

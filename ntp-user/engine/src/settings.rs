@@ -1,9 +1,11 @@
 //! What the engine takes from a configuration: sources and figures of the discipline, and nothing that
 //! belongs to files, sockets or privileges.
 
+use std::collections::BTreeSet;
+
 use crate::conf::{
-    AuthSelectMode, Config, FallbackDrift, InitStepSlew, LeapSecMode, Local, MakeStep, MaxChange,
-    SmoothTime, Source,
+    AuthSelectMode, Config, FallbackDrift, InitStepSlew, LeapSecMode, Local, LogFile, MakeStep,
+    MaxChange, SmoothTime, Source,
 };
 
 /// log2 of [`EngineConfig::precision_log2`]'s default in seconds: 30 ns, what reading a clock takes.
@@ -63,6 +65,10 @@ pub struct EngineConfig {
     pub drift_interval_s: Option<u32>,
     /// Errors of the clock beyond this are logged as warnings, seconds.
     pub log_change_s: f64,
+    /// Files whose records are noted: see [`crate::record`].
+    pub logs: BTreeSet<LogFile>,
+    /// Whether packets are noted, too, that say nothing of use.
+    pub logs_rejected: bool,
     /// Smallest poll exponent that replies give, log2 seconds.
     pub min_reply_poll_log2: i8,
     /// Precision of the steered clock, log2 seconds, -32..=-1.
@@ -96,6 +102,8 @@ impl EngineConfig {
             rtcsync: config.rtcsync,
             drift_interval_s: config.driftfile.as_ref().map(|file| file.interval_s),
             log_change_s: config.logchange_s,
+            logs: config.log.clone(),
+            logs_rejected: config.log_rawmeasurements,
             min_reply_poll_log2: config.ratelimit.map_or(ANY_POLL, |limit| limit.interval_log2),
             precision_log2: DEFAULT_PRECISION_LOG2,
         }

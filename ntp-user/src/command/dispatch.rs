@@ -120,8 +120,10 @@ fn change(
                 Status::NotEnabled
             }
         }
-        // Without the directive, there is nothing to do, and that is done.
-        Request::CycleLogs if !commands.means.logs => Status::Success,
+        Request::CycleLogs => {
+            tasks.logs.cycle();
+            Status::Success
+        }
         Request::Dump => dump(driver, tasks),
         Request::Rekey => rekey(driver, tasks),
         Request::ReloadSources if !commands.means.source_folders => Status::Success,

@@ -40,9 +40,8 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Opens UDP sockets, and prepares the folder of the Unix socket for `user`, whom the daemon will become.
-    pub(crate) fn new(config: &Config, user: Option<&str>, families: Families) -> Self {
-        let owner = Owner::named(user);
+    /// Opens UDP sockets, and prepares the folder of the Unix socket for `owner`, whom the daemon will become.
+    pub(crate) fn new(config: &Config, owner: Owner, families: Families) -> Self {
         let path = config.bindcmdaddress_path.as_ref().filter(|path| is_safe(path, owner));
         Self { network: network::open(config, families), path: path.cloned() }
     }
@@ -62,13 +61,12 @@ fn is_safe(path: &Path, owner: Owner) -> bool {
 /// What the configuration has that some commands are about.
 #[derive(Clone, Copy, Debug)]
 struct Means {
-    logs: bool,
     source_folders: bool,
 }
 
 impl Means {
     fn of(config: &Config) -> Self {
-        Self { logs: !config.log.is_empty(), source_folders: !config.sourcedir.is_empty() }
+        Self { source_folders: !config.sourcedir.is_empty() }
     }
 }
 

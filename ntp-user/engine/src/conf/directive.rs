@@ -219,8 +219,8 @@ const READ: &[Directive] = &[
     one("keyfile FILE", Works, |c, s, o| {
         s.word(o, "a file").map(|v| c.keyfile = Some(v.text.into()))
     }),
-    many("log [KIND]...", NoEffectYet, Apply(read::log)),
-    one("logbanner LINES", NoEffectYet, |c, s, o| {
+    many("log [KIND]...", Works, Apply(read::log)),
+    one("logbanner LINES", Works, |c, s, o| {
         s.integer(o, 0..=i32::MAX.cast_unsigned()).map(|v| c.logbanner = v)
     }),
     one("logchange SECONDS", Works, |c, s, o| {

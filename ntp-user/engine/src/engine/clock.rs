@@ -106,6 +106,7 @@ impl<R: Rng> Engine<R> {
             }
         }
         let before = (self.true_time(now), self.discipline.served_rate());
+        let noted = self.before_update(now);
         let orders = self.discipline.update(estimate, now, interval_s);
         self.smooth_correction(before, orders.step.is_some(), now);
         self.reference.update(Upstream {
@@ -119,6 +120,7 @@ impl<R: Rng> Engine<R> {
         self.updates.residual_frequency = estimate.slope;
         self.leap.announce(self.majority_leap());
         self.leap.review(self.true_time(now), true);
+        self.note_update(noted, estimate, now);
         if let Some(step) = orders.step {
             self.withdraw(actions);
             actions.push(Action::Step(step));
@@ -182,6 +184,7 @@ impl<R: Rng> Engine<R> {
         self.selection = Selection::none();
         self.ranking.forget();
         self.reference.lose();
+        self.note_unsynchronised(now);
         self.set_status(now, actions);
         self.publish(now, actions);
         actions.push(Action::SetFrequency(base));
@@ -190,6 +193,7 @@ impl<R: Rng> Engine<R> {
     /// What was followed is so no more.
     pub(super) fn lose_reference(&mut self, now: &Now, actions: &mut Vec<Action>) {
         if self.reference.lose() {
+            self.note_unsynchronised(now);
             self.set_status(now, actions);
             self.publish(now, actions);
         }

@@ -44,6 +44,9 @@ impl<R: Rng> Engine<R> {
                 self.log_selected();
             }
         }
+        if updated.is_some() {
+            self.note_selection(now);
+        }
     }
 
     /// How authenticated sources and others are mixed, names that are not resolved yet included.

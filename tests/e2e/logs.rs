@@ -1,0 +1,180 @@
+//! chrony's log files, written by us and by chronyd, and read by one reader.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Trial;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User};
+use ntp_lab::scene::{SERVER, Scene, UPSTREAM};
+use ntp_lab::{Process, Way, command_socket, peers};
+
+use crate::played::until;
+use crate::trial::Needs::{Chronyc, Chronyd, Namespaces};
+use crate::trial::{daemon, trial};
+
+/// The files that a client writes, and the kinds of their columns behind date, time and address: a letter or
+/// digit each of flags (`f`), a whole number (`i`), an octal or hexadecimal one (`x`), a number (`n`).
+const FILES: [(&str, &str); 4] = [
+    ("measurements.log", "fifffiinnnnnnxfff"),
+    ("statistics.log", "nnnnnniiin"),
+    ("tracking.log", "innnfinnnnn"),
+    ("selection.log", "ffxnnnn"),
+];
+
+/// Rows between two headings.
+const BANNER: usize = 4;
+
+const LOG: &str = "log rawmeasurements statistics tracking selection\nlogbanner 4\n";
+
+/// Whom the daemon becomes.
+const USER: &str = "nobody";
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("our log files are read like chronyd's", &[Namespaces, Chronyd], like_chronyd),
+        trial(
+            "log files that were renamed are begun anew when chronyc or a signal says so",
+            &[Namespaces, Chronyd, Chronyc],
+            rotation,
+        ),
+    ]
+}
+
+fn like_chronyd() -> Result<()> {
+    let scene = Scene::open()?;
+    let (ours, theirs) = (scene.lab.folder().join("a/ours"), scene.lab.folder().join("theirs"));
+    let _upstream = upstream(&scene)?;
+    let directives = format!(
+        "server {} iburst minpoll 0 maxpoll 0 prefer\nallow\n{LOG}logdir {}\nuser {USER}\n",
+        UPSTREAM.v4,
+        ours.display()
+    );
+    let _daemon = daemon()?.start(&scene.lab, &scene.server, &directives)?;
+    let chronyd = peers::chronyd().context("chronyd is gone")?;
+    let directives = format!(
+        "server {} iburst minpoll 0 maxpoll 0\n{LOG}logdir {}\n",
+        SERVER.v4,
+        theirs.display()
+    );
+    let _client = chronyd.serve(&scene.lab, &scene.client, &directives)?;
+    for folder in [&ours, &theirs] {
+        until("there are rows in every file", || {
+            Ok(FILES.iter().all(|(name, _)| rows(folder, name) > 2 * BANNER))
+        })
+        .with_context(|| folder.display().to_string())?;
+    }
+    for (name, kinds) in FILES {
+        let (our, their) = (Read::file(&ours, name, kinds)?, Read::file(&theirs, name, kinds)?);
+        ensure!(our.heading == their.heading, "{name}: {}\n{}", our.heading, their.heading);
+        ensure!(
+            our.ends == their.ends,
+            "{name}: columns end at {:?} and {:?}",
+            our.ends,
+            their.ends
+        );
+    }
+    let user = User::from_name(USER)?.context("there is no such user")?;
+    let folder = fs::metadata(&ours)?;
+    ensure!((folder.uid(), folder.mode() & 0o777) == (user.uid.as_raw(), 0o750), "{folder:?}");
+    Ok(())
+}
+
+fn rotation() -> Result<()> {
+    let scene = Scene::open()?;
+    let logs = scene.lab.folder().join("logs");
+    let _upstream = upstream(&scene)?;
+    let directives = format!(
+        "server {} minpoll -2 maxpoll -2\nlog measurements\nlogdir {}\nallow\n",
+        UPSTREAM.v4,
+        logs.display()
+    );
+    let daemon = daemon()?.start(&scene.lab, &scene.server, &directives)?;
+    let chronyc = peers::chronyc().context("chronyc is gone")?;
+    let way: Way = command_socket(&scene.lab, &scene.server).into();
+    let file = logs.join("measurements.log");
+    let has_rows = || Ok(rows(&logs, "measurements.log") > 0);
+    until("there are rows", has_rows)?;
+    for by_signal in [false, true] {
+        let old = logs.join(format!("old-{by_signal}"));
+        fs::rename(&file, &old)?;
+        if by_signal {
+            kill(Pid::from_raw(daemon.id().cast_signed()), Signal::SIGUSR1)?;
+        } else {
+            chronyc.give(&scene.server, &way, "cyclelogs")?.success()?;
+        }
+        until("there are rows in a new file", has_rows)?;
+        let text = fs::read_to_string(&file)?;
+        ensure!(text.starts_with("===="), "the new file has no heading\n{text}");
+        ensure!(fs::read_to_string(&old)?.ends_with('\n'), "the old file was cut off");
+    }
+    Ok(())
+}
+
+fn upstream(scene: &Scene) -> Result<Process> {
+    let chronyd = peers::chronyd().context("chronyd is gone")?;
+    chronyd.serve(&scene.lab, &scene.upstream, "local stratum 3\nallow\n")
+}
+
+/// Rows of a file that may not be there yet.
+fn rows(folder: &Path, name: &str) -> usize {
+    let text = fs::read_to_string(folder.join(name)).unwrap_or_default();
+    text.lines().filter(|line| line.starts_with("20")).count()
+}
+
+/// What the reader made of a file.
+struct Read {
+    heading: String,
+    /// Where columns end.
+    ends: BTreeSet<Vec<usize>>,
+}
+
+impl Read {
+    /// Reads a file whose columns are of these kinds.
+    fn file(folder: &Path, name: &str, kinds: &str) -> Result<Self> {
+        let text = fs::read_to_string(folder.join(name))?;
+        let lines: Vec<&str> = text.lines().collect();
+        let mut read = Self { heading: lines[1].to_owned(), ends: BTreeSet::new() };
+        let rule = "=".repeat(read.heading.len());
+        // The last block may still be written.
+        for block in lines.chunks_exact(3 + BANNER) {
+            let [above, heading, below, rows @ ..] = block else { bail!("{name}: {block:?}") };
+            ensure!([*above, *below] == [&rule; 2], "{name}: no heading in {block:?}");
+            ensure!(*heading == read.heading, "{name}: {heading}");
+            for row in rows {
+                read.ends.insert(ends(row, kinds).with_context(|| format!("{name}: {row}"))?);
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Where the columns of a row end, if they are of these kinds.
+fn ends(row: &str, kinds: &str) -> Result<Vec<usize>> {
+    let words: Vec<&str> = row.split_ascii_whitespace().collect();
+    let [date, time, address, columns @ ..] = words.as_slice() else { bail!("too short") };
+    ensure!(date.split('-').count() == 3 && time.split(':').count() == 3, "no date and time");
+    address.parse::<std::net::IpAddr>()?;
+    ensure!(columns.len() == kinds.len(), "{} columns", columns.len());
+    for (column, kind) in columns.iter().zip(kinds.chars()) {
+        match kind {
+            'i' => drop(column.parse::<i32>()?),
+            'x' => drop(u32::from_str_radix(column, 16)?),
+            'n' => drop(column.parse::<f64>()?),
+            _ => ensure!(column.len() <= 5, "{column}"),
+        }
+    }
+    // Words end where a blank or the end follows; the address is padded to its column.
+    let octets = row.as_bytes();
+    let is_end =
+        |&at: &usize| octets[at] != b' ' && octets.get(at + 1).is_none_or(|next| *next == b' ');
+    Ok((0..octets.len())
+        .filter(is_end)
+        .enumerate()
+        .filter(|(word, _)| *word != 2)
+        .map(|(_, at)| at)
+        .collect())
+}
