@@ -13,17 +13,18 @@ use clap::{ArgAction, Parser};
         kernel by an XDP program on the interfaces that `xdp` lines name, and by the daemon otherwise.",
     override_usage = "ntp-xdpd [OPTION]... [DIRECTIVE]...",
     disable_version_flag = true,
+    args_override_self = true,
     after_help = "Without -d or -n the daemon goes to the background, and the command returns when it serves \
         (0) or has failed (1). Signals: TERM, INT and QUIT end the daemon, HUP has it read its configuration again, USR1 logs its counters and opens log files anew."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "one flag for each option of chronyd")]
 pub struct Args {
     /// Use IPv4 only
-    #[arg(short = '4', conflicts_with = "ipv6_only")]
+    #[arg(short = '4', overrides_with = "ipv6_only")]
     pub ipv4_only: bool,
 
     /// Use IPv6 only
-    #[arg(short = '6')]
+    #[arg(short = '6', overrides_with = "ipv4_only")]
     pub ipv6_only: bool,
 
     /// Configuration file [default: the first that exists of /etc/ntp-xdp/ntp-xdp.conf, /etc/chrony/chrony.conf
@@ -54,11 +55,11 @@ pub struct Args {
     pub log_level: i8,
 
     /// Set the clock once and exit
-    #[arg(short = 'q', conflicts_with = "query_offset")]
+    #[arg(short = 'q', overrides_with = "query_offset")]
     pub set_once: bool,
 
     /// Print the offset of the clock once and exit; the clock is not set
-    #[arg(short = 'Q')]
+    #[arg(short = 'Q', overrides_with = "set_once")]
     pub query_offset: bool,
 
     /// Exit after so many seconds [default: never, with -q and -Q: 30]
@@ -105,12 +106,22 @@ pub struct Args {
     #[arg(short = 's')]
     pub from_rtc: bool,
 
-    /// Filter of system calls
-    #[arg(short = 'F', value_name = "LEVEL", hide = true, allow_negative_numbers = true)]
+    /// Be killed (or, below 0, end with a core dump) upon a system call that the daemon has no use for: 2 blocks some
+    /// that would serve an intruder; 1, chrony's list of those that are allowed, is not built in and taken for 2
+    #[arg(
+        short = 'F',
+        value_name = "LEVEL",
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i8).range(-2..=2)
+    )]
     pub filter: Option<i8>,
 
-    /// Scheduling priority
-    #[arg(short = 'P', value_name = "PRIORITY", hide = true)]
+    /// Run the timekeeping thread in real time with this priority, 1 to 100; 0: do not
+    #[arg(
+        short = 'P',
+        value_name = "PRIORITY",
+        value_parser = clap::value_parser!(u8).range(..=100)
+    )]
     pub priority: Option<u8>,
 
     /// The process was started by one that waits until it serves
@@ -123,16 +134,6 @@ pub struct Args {
 }
 
 impl Args {
-    /// The first option that was given and is not built in.
-    #[must_use]
-    pub fn not_built_in(&self) -> Option<&'static str> {
-        let options = [
-            ("-F", self.filter.is_some_and(|level| level != 0)),
-            ("-P", self.priority.is_some_and(|priority| priority != 0)),
-        ];
-        options.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
-    }
-
     /// The same, with a path to the configuration that holds wherever the daemon goes.
     #[must_use]
     pub fn with_absolute_file(self) -> Self {
@@ -187,23 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn options_that_are_not_built_in_are_named() {
-        for (arguments, expected) in [
-            ("-r -d", None),
-            ("-s", None),
-            ("-F 1", Some("-F")),
-            ("-F -1", Some("-F")),
-            ("-P 10", Some("-P")),
-            ("-F 0 -d", None),
-            ("-U -m -R", None),
-        ] {
-            assert_eq!(parse(arguments).not_built_in(), expected, "{arguments}");
-        }
+    fn last_of_options_that_exclude_each_other_counts() {
+        let args = parse("-4 -6 -q -Q -n -n -t 1 -t 2");
+        assert!(args.ipv6_only && !args.ipv4_only && args.query_offset && !args.set_once);
+        assert_eq!(args.timeout_s, Some(2));
     }
 
     #[test]
     fn unknown_options_and_values_are_refused() {
-        for arguments in ["-z", "-L 9", "-q -Q", "-4 -6", "-t x", "-p --check"] {
+        for arguments in ["-z", "-L 9", "-t x", "-P 101", "-F 3", "-p --check"] {
             let arguments = std::iter::once("ntp-xdpd").chain(arguments.split_whitespace());
             assert!(Args::try_parse_from(arguments).is_err());
         }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::access::HostAddresses;
 use crate::args::Args;
 use crate::bpf::xdp::Xdp;
+use crate::call_filter;
 use crate::clock::DaemonClock;
 use crate::clock::alarm::Alarm;
 use crate::clock::readings::monotonic;
@@ -31,6 +32,7 @@ use crate::logs::{self, Logs};
 use crate::metrics::{self, Endpoint, Questions};
 use crate::net::interfaces::Served;
 use crate::net::server::{InlineServer, WorkerThreads};
+use crate::net::socket::Manner;
 use crate::net::udp::{LocalEnd, Served as ServedPort, UdpTransport};
 use crate::owner::Owner;
 use crate::pid_file::PidFile;
@@ -38,7 +40,7 @@ use crate::privileges::{self, Duties};
 use crate::reload::Reloader;
 use crate::resolver::{Families, ThreadResolver};
 use crate::serving::clients::Clients;
-use crate::setup::{Means, Parts, set_up};
+use crate::setup::{Means, Parts, served_manner, set_up};
 use crate::signals::Signals;
 use crate::supervisor;
 use crate::tasks::{Access, Limits, Outcome, Tasks, UserPath, seconds_after, tell_systemd};
@@ -68,8 +70,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
         let driftfile = config.driftfile.as_ref().map(|file| file.path.as_path());
         first_time::set(&mut parts.clock, driftfile);
     }
-    if args.lock_memory {
-        privileges::lock_memory()?;
+    let locks_memory = (args.lock_memory || config.lock_all) && privileges::lock_memory();
+    match args.priority.unwrap_or(config.sched_priority) {
+        0 => {}
+        priority => privileges::run_in_real_time(priority),
     }
     let pid_file = pid_path.map(|path| PidFile::write(path)).transpose()?;
     parts.xdp.as_mut().map_or(Ok(()), Xdp::pin)?;
@@ -84,8 +88,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     let histories = HistoryFiles::new(config.dumpdir.clone().filter(|_| !means.is_one_shot));
     histories.prepare(owner);
     if let Some(user) = user {
-        privileges::become_user(user, duties(config, means, &parts))?;
+        let duties = Duties { locks_memory, ..duties(config, means, &parts) };
+        privileges::become_user(user, duties)?;
     }
+    call_filter::apply(args.filter.unwrap_or(0))?;
     let interrupted = Arc::new(Notify::new());
     let signals = Signals::install().context("cannot handle signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -123,6 +129,7 @@ fn duties(config: &Config, means: Means, parts: &Parts) -> Duties {
         binds_ports: config.acquisitionport.is_some()
             || config.sources.iter().any(|source| source.value.kind == SourceKind::Peer),
         attaches_xdp: parts.xdp.is_some(),
+        locks_memory: false,
     }
 }
 
@@ -222,6 +229,7 @@ fn local_end(args: &Args, config: &Config) -> LocalEnd {
         v6: config.bindacqaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
         port: config.acquisitionport.unwrap_or(0),
         families: means(args).families,
+        manner: Manner { interface: config.bindacqdevice.clone(), dscp: config.dscp },
         served: from_served_port(args, config),
     }
 }
@@ -232,6 +240,7 @@ fn from_served_port(args: &Args, config: &Config) -> ServedPort {
         v4: config.bindaddress_v4.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED),
         v6: config.bindaddress_v6.unwrap_or(std::net::Ipv6Addr::UNSPECIFIED),
         port: if args.is_one_shot() { 0 } else { config.port },
+        manner: served_manner(config),
     }
 }
 

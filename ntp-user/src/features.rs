@@ -28,7 +28,7 @@ const FEATURES: [(&str, bool); 12] = [
     ("REFCLOCK", false),
     ("RTC", false),
     ("PRIVDROP", true),
-    ("SCFILTER", false),
+    ("SCFILTER", true),
     ("SIGND", false),
     ("ASYNCDNS", true),
     ("NTS", false),

@@ -10,6 +10,7 @@ pub mod args;
 mod atomic_file;
 #[expect(unsafe_code, reason = "maps memory and calls the kernel")]
 pub mod bpf;
+mod call_filter;
 #[expect(unsafe_code, reason = "steers the kernel's clock")]
 pub mod clock;
 mod command;

@@ -9,6 +9,7 @@ use crate::args::Args;
 use crate::config;
 use crate::event_loop::DaemonDriver;
 use crate::logs::Logs;
+use crate::setup::check_bound;
 use crate::tasks::{Tasks, tell_systemd};
 
 /// A directive that takes effect at the start only, and its value, to tell whether it has changed.
@@ -18,8 +19,11 @@ type AtStart = (&'static str, fn(&Config) -> String);
 const AT_START: &[AtStart] = &[
     ("port", |it| format!("{:?}", it.port)),
     ("bindaddress", |it| format!("{:?} {:?}", it.bindaddress_v4, it.bindaddress_v6)),
+    ("binddevice", |it| format!("{:?}", it.binddevice)),
     ("acquisitionport", |it| format!("{:?}", it.acquisitionport)),
     ("bindacqaddress", |it| format!("{:?} {:?}", it.bindacqaddress_v4, it.bindacqaddress_v6)),
+    ("bindacqdevice", |it| format!("{:?}", it.bindacqdevice)),
+    ("dscp", |it| format!("{:?}", it.dscp)),
     ("serverthreads", |it| format!("{:?} {:?}", it.serverthreads, it.servercpus)),
     ("metricsaddress", |it| format!("{:?}", it.metricsaddress)),
     ("driftfile", |it| format!("{:?}", it.driftfile.as_ref().map(|file| &file.path))),
@@ -42,6 +46,8 @@ const AT_START: &[AtStart] = &[
     ("clientloglimit", |it| format!("{:?} {:?}", it.clientlog, it.clientloglimit_bytes)),
     ("dumpdir", |it| format!("{:?}", it.dumpdir)),
     ("pidfile", |it| format!("{:?}", it.pidfile)),
+    ("lock_all", |it| format!("{:?}", it.lock_all)),
+    ("sched_priority", |it| format!("{:?}", it.sched_priority)),
     ("user", |it| format!("{:?}", it.user)),
 ];
 
@@ -95,6 +101,9 @@ impl Reloader {
         let parsed = config::load(&self.args)?;
         parsed.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let wanted = parsed.config;
+        for xdp in &wanted.xdp {
+            check_bound(&self.in_force, &xdp.value.interface)?;
+        }
         let rules = wanted.access.iter().map(|rule| rule.value.clone()).collect();
         let earlier = tasks.change_access(rules, driver)?;
         let interfaces: Vec<_> = wanted.xdp.iter().map(|xdp| xdp.value.clone()).collect();

@@ -3,15 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use ntp_common::acl::FamilyRule;
 use ntp_common::ratelimit::{ClientRules, Limit};
-use ntp_engine::conf::{
-    AccessTarget, Config, Located, RateLimit, Verdict, Xdp as WantedXdp, XdpMode,
-};
+use ntp_engine::conf::{AccessTarget, Config, RateLimit, Verdict, Xdp as WantedXdp, XdpMode};
 use ntp_engine::seams::ClockError;
 use rand::RngExt;
 
@@ -27,6 +26,7 @@ use crate::key_file::KeyFile;
 use crate::metrics::{Endpoint, EndpointError};
 use crate::net::interleaved::Exchanges;
 use crate::net::server_socket::{self, ServerAddresses};
+use crate::net::socket::Manner;
 use crate::net::worker::Shared;
 use crate::resolver::Families;
 use crate::serving::access_list::{AccessList, SharedAccess};
@@ -75,7 +75,7 @@ pub(crate) struct Parts {
 /// # Errors
 /// What can't be had and not be gone without, in words for the operator.
 pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
-    check_interfaces(&config.xdp)?;
+    check_interfaces(config)?;
     let rules = AccessRules::from_config(
         config.access.iter().map(|rule| &rule.value),
         &HostAddresses::new(),
@@ -88,6 +88,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         addresses,
         sockets_each: threads.max(1),
         cpus: config.servercpus.clone(),
+        manner: served_manner(config),
     };
     let mut sockets = server_socket::open(&wanted)?;
     sockets.retain(|group| !group.is_empty());
@@ -128,14 +129,43 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
     })
 }
 
-/// Refuses interfaces that are not there: more likely a slip of the pen than one that is still to come.
-fn check_interfaces(wanted: &[Located<WantedXdp>]) -> anyhow::Result<()> {
-    for xdp in wanted {
+/// Refuses interfaces that are not there: more likely a slip of the pen than one that is still to come. Only that of
+/// `bindacqdevice` may come later: until then no source is heard.
+fn check_interfaces(config: &Config) -> anyhow::Result<()> {
+    for xdp in &config.xdp {
         if let Err(error) = index_of(&xdp.value.interface) {
             bail!("{}: {error}", xdp.at);
         }
+        check_bound(config, &xdp.value.interface).with_context(|| xdp.at.to_string())?;
+    }
+    if let Some(interface) = &config.binddevice {
+        index_of(interface).context("`binddevice`")?;
+    }
+    if let Some(interface) = &config.bindacqdevice
+        && let Err(error) = index_of(interface)
+    {
+        tracing::warn!("`bindacqdevice`: {error}: no source can be asked until it does");
     }
     Ok(())
+}
+
+/// Checks that XDP answers for the interface that is served alone: on itself, or on one that it consists of, as a bond or a
+/// bridge does.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn check_bound(config: &Config, interface: &str) -> anyhow::Result<()> {
+    let Some(served) = &config.binddevice else { return Ok(()) };
+    let below = Path::new("/sys/class/net").join(interface).join(format!("upper_{served}"));
+    if interface != served && !below.exists() {
+        bail!("`xdp {interface}` would answer there, and `binddevice` serves {served} alone");
+    }
+    Ok(())
+}
+
+/// The manner of what is served.
+pub(crate) fn served_manner(config: &Config) -> Manner {
+    Manner { interface: config.binddevice.clone(), dscp: config.dscp }
 }
 
 /// Addresses to serve on: of each family that anybody is allowed in, or may be once names are resolved.

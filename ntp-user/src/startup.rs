@@ -11,19 +11,21 @@ use crate::args::Args;
 use crate::tasks::Outcome;
 use crate::{config, daemon, features, log, supervisor};
 
-/// Does what the command line asks for. The exit status is 0, 1 after a failure, or 2 when the command line
-/// is wrong.
+/// Does what the command line asks for. The exit status is 0, or 1 after a failure.
 #[must_use]
 pub fn startup() -> ExitCode {
     // The background has another working directory.
-    let args = Args::parse().with_absolute_file();
+    let args = match Args::try_parse() {
+        Ok(args) => args.with_absolute_file(),
+        Err(message) => {
+            // Help is a message, too. There is nowhere else to say that it can't be printed.
+            let _printed = message.print();
+            return if message.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     if args.version {
         println!("{}", features::version_line());
         return ExitCode::SUCCESS;
-    }
-    if let Some(option) = args.not_built_in() {
-        eprintln!("{}: {option} is not built in yet", features::name());
-        return ExitCode::FAILURE;
     }
     let config = match config::load(&args) {
         Ok(parsed) => {

@@ -189,9 +189,13 @@ impl Tasks {
         if self.is_told_to_end || driver.engine().has_given_up() {
             return Some(Outcome::Ended);
         }
-        let is_over = self.limits.end.is_some_and(|end| now >= end);
-        let is_late = self.limits.one_shot.is_some();
-        is_over.then_some(if is_late { Outcome::NoTime } else { Outcome::Ended })
+        if self.limits.end.is_none_or(|end| now < end) {
+            return None;
+        }
+        tracing::info!("Timeout reached");
+        let follows = driver.engine().tracking(driver.now()).address.is_some();
+        let has_time = follows && self.limits.one_shot.is_none();
+        Some(if has_time { Outcome::Ended } else { Outcome::NoTime })
     }
 
     /// Serves a packet, when that is for this thread to do; else waits for ever.

@@ -2,9 +2,11 @@
 //!
 //! Invariant: a test that cannot run on this machine is reported as ignored, with the reason.
 
+mod command_line;
 mod commands;
 mod configurations;
 mod degraded;
+mod directives;
 mod keys;
 mod laboratory;
 mod lifetime;
@@ -39,9 +41,11 @@ fn main() -> ExitCode {
         metrics::trials(),
         refusals::trials(),
         commands::trials(),
+        command_line::trials(),
         configurations::trials(),
         symmetric::trials(),
         degraded::trials(),
+        directives::trials(),
         keys::trials(),
         reload::trials(),
         restart::trials(),

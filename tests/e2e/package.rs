@@ -10,8 +10,8 @@ use libtest_mimic::Trial;
 use ntp_lab::scene::Scene;
 use ntp_lab::{run, workspace};
 
-use crate::trial::Needs::{Debian, Namespaces};
-use crate::trial::trial;
+use crate::trial::Needs::{Debian, Namespaces, SystemdAnalyze};
+use crate::trial::{daemon, trial};
 
 /// How long packages may take to be built of what tests have compiled.
 const BUILD: Duration = Duration::from_secs(300);
@@ -20,11 +20,33 @@ const BUILD: Duration = Duration::from_secs(300);
 const INSTALL: Duration = Duration::from_secs(120);
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![trial(
-        "package is installed, serves, is upgraded and leaves nothing behind",
-        &[Namespaces, Debian],
-        whole_life,
-    )]
+    vec![
+        trial(
+            "package is installed, serves, is upgraded and leaves nothing behind",
+            &[Namespaces, Debian],
+            whole_life,
+        ),
+        trial("systemd finds nothing wrong with the unit", &[SystemdAnalyze], unit),
+    ]
+}
+
+/// The unit as it is installed, but with the daemon where it was built.
+fn unit() -> Result<()> {
+    let name = "ntp-xdpd.service";
+    let text = std::fs::read_to_string(workspace().join("ntp-user/dist").join(name))?;
+    let program = daemon()?.program().display().to_string();
+    let text = text.replace("/usr/sbin/ntp-xdpd", &program);
+    ensure!(text.contains(&program), "the unit does not start the daemon");
+    let folder = std::env::temp_dir().join(format!("ntp-xdp-unit-{}", std::process::id()));
+    std::fs::create_dir(&folder)?;
+    std::fs::write(folder.join(name), text)?;
+    let verified = run(Command::new("systemd-analyze").arg("verify").arg(folder.join(name)), BUILD);
+    std::fs::remove_dir_all(&folder)?;
+    let said = verified?.success()?.output;
+    // It also reads other units of this machine, which are not ours to mend.
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("ntp-xdpd")).collect();
+    ensure!(ours.is_empty(), "{ours:?}");
+    Ok(())
 }
 
 fn whole_life() -> Result<()> {

@@ -21,6 +21,8 @@ pub(crate) enum Needs {
     Ntpdig,
     /// Debian's package manager.
     Debian,
+    /// systemd's judge of units.
+    SystemdAnalyze,
 }
 
 impl Needs {
@@ -41,6 +43,10 @@ impl Needs {
             Self::Debian => {
                 let is_debian = std::path::Path::new("/usr/bin/dpkg-deb").exists();
                 is_debian.then_some(()).ok_or_else(|| "this is not Debian".to_owned())
+            }
+            Self::SystemdAnalyze => {
+                let is_there = std::path::Path::new("/usr/bin/systemd-analyze").exists();
+                is_there.then_some(()).ok_or_else(|| "there is no systemd-analyze".to_owned())
             }
             Self::Chronyc => is_there(peers::chronyc().is_some(), "chronyc", "setup"),
             Self::Ntpdig => is_there(peers::ntpdig().is_some(), "ntpdig", "setup"),

@@ -142,6 +142,12 @@ impl Chronyd {
         self.0.shell()
     }
 
+    /// A command that runs it in `host`, without the right to set the clock; arguments may follow.
+    #[must_use]
+    pub fn command(&self, host: &Host) -> Command {
+        self.0.command(host)
+    }
+
     /// What it says its version is.
     #[must_use]
     pub fn version(&self) -> &str {

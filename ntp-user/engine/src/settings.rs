@@ -19,6 +19,7 @@ const USUAL_CORRECTION_TIME_RATIO: f64 = 3.0;
 
 /// The settings of an [`crate::engine::Engine`].
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag for each directive that is one")]
 pub struct EngineConfig {
     /// `server`, `pool` and `peer` lines, in order.
     pub sources: Vec<Source>,

@@ -5,6 +5,7 @@
 
 pub mod alarm;
 pub mod follow;
+pub(crate) mod priority;
 pub mod readings;
 pub mod set_watch;
 pub mod system;

@@ -64,9 +64,9 @@ fn statistics(it: &Statistics) -> String {
         "{} {} {} {} {} {} {} {:3} {:3} {:3} {:5.2}",
         head(it.at, it.source),
         scientific(it.deviation_s),
-        scientific(-it.offset_s),
+        scientific(0.0 - it.offset_s),
         scientific(it.offset_deviation_s),
-        scientific(-it.frequency),
+        scientific(0.0 - it.frequency),
         scientific(it.skew),
         exponential(it.stress, 1, 7),
         it.samples,
@@ -86,7 +86,7 @@ fn tracking(it: &Update) -> String {
         it.stratum,
         it.frequency_ppm,
         it.skew_ppm,
-        scientific(-it.offset_s),
+        scientific(0.0 - it.offset_s),
         leap(it.leap),
         it.combined,
         scientific(it.offset_deviation_s),
@@ -114,8 +114,8 @@ fn selection(it: &Selected) -> String {
         it.reach,
         it.score,
         scientific(it.last_sample_s),
-        scientific(-it.high_s),
-        scientific(-it.low_s),
+        scientific(0.0 - it.high_s),
+        scientific(0.0 - it.low_s),
     )
 }
 

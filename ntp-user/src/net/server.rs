@@ -218,6 +218,7 @@ mod tests {
     use crate::clock::readings::{UnixTime, monotonic};
     use crate::net::interleaved::Exchanges;
     use crate::net::server_socket::{ServerAddresses, open};
+    use crate::net::socket::Manner;
     use crate::serving::access_list::{AccessList, SharedAccess};
     use crate::serving::clients::Clients;
     use crate::serving::ring::{OwnedPage, SnapshotWriter};
@@ -253,8 +254,12 @@ mod tests {
             precision_log2: -25,
         };
         let address = SocketAddr::new(address.ip(), port);
-        let wanted =
-            ServerAddresses { addresses: vec![address], sockets_each: threads, cpus: Vec::new() };
+        let wanted = ServerAddresses {
+            addresses: vec![address],
+            sockets_each: threads,
+            cpus: Vec::new(),
+            manner: Manner::ANY,
+        };
         Served { shared, address, groups: open(&wanted).unwrap() }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
-use super::socket::{bind, set, tell_destination, udp};
+use super::socket::{Manner, bind, set, tell_destination, udp};
 use super::steering::by_cpu;
 use super::timestamping::stamp_received;
 
@@ -20,6 +20,8 @@ pub struct ServerAddresses {
     pub sockets_each: usize,
     /// The CPU of each socket: it gets what is received there. Empty: the kernel spreads clients over the sockets.
     pub cpus: Vec<u16>,
+    /// The manner of what is served.
+    pub manner: Manner,
 }
 
 /// A server socket could not be opened.
@@ -65,13 +67,13 @@ pub fn open(wanted: &ServerAddresses) -> Result<Vec<Vec<OwnedFd>>, ServerSocketE
         if wanted.sockets_each > 1 {
             // Sockets that share a port would share it with another daemon's, too. One that does not
             // tells whether there is any.
-            match open_one(address, None) {
+            match open_one(address, &wanted.manner, None) {
                 Err(error) if is_missing_family(&error, address) => continue,
                 probe => drop(probe.map_err(|error| ServerSocketError::new(address, error))?),
             }
         }
         for group in &mut groups {
-            match open_one(address, among_threads) {
+            match open_one(address, &wanted.manner, among_threads) {
                 Err(error) if is_missing_family(&error, address) => {
                     tracing::debug!(%address, %error, "Address family is not there");
                 }
@@ -97,8 +99,9 @@ fn steer(groups: &[Vec<OwnedFd>], cpus: &[u16]) {
 }
 
 /// Opens a socket whose port may be shared with others, as an option of sockets says.
-fn open_one(address: SocketAddr, sharing: Option<i32>) -> io::Result<OwnedFd> {
+fn open_one(address: SocketAddr, manner: &Manner, sharing: Option<i32>) -> io::Result<OwnedFd> {
     let socket = udp(address)?;
+    manner.apply(&socket, address.ip())?;
     if let Some(option) = sharing {
         set(&socket, libc::SOL_SOCKET, option, 1)?;
     }
@@ -137,7 +140,7 @@ mod tests {
 
     fn wanted(port: u16, sockets_each: usize) -> ServerAddresses {
         let addresses = vec![SocketAddr::from(([127, 0, 0, 1], port))];
-        ServerAddresses { addresses, sockets_each, cpus: Vec::new() }
+        ServerAddresses { addresses, sockets_each, cpus: Vec::new(), manner: Manner::ANY }
     }
 
     fn free_port() -> u16 {
@@ -170,7 +173,8 @@ mod tests {
     #[test]
     fn address_of_another_host_is_refused() {
         let addresses = vec![SocketAddr::from(([192, 0, 2, 1], free_port()))];
-        let wanted = ServerAddresses { addresses, sockets_each: 2, cpus: Vec::new() };
+        let (cpus, manner) = (Vec::new(), Manner::ANY);
+        let wanted = ServerAddresses { addresses, sockets_each: 2, cpus, manner };
         let error = open(&wanted).unwrap_err().to_string();
         assert!(error.starts_with("cannot serve on 192.0.2.1:"), "{error}");
     }

@@ -82,6 +82,40 @@ pub fn bind_to_interface(socket: &OwnedFd, interface: &str) -> io::Result<()> {
     check(unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name, len) })
 }
 
+/// What the configuration says of the packets of a socket, whatever is in them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// The interface that they come in on and leave by; `None`: any.
+    pub interface: Option<String>,
+    /// Differentiated Services Code Point of those that leave, 0..=63. RFC 2474.
+    pub dscp: u8,
+}
+
+impl Manner {
+    /// Nothing in particular.
+    pub const ANY: Self = Self { interface: None, dscp: 0 };
+
+    /// Has a socket, before it is bound, go by it.
+    ///
+    /// # Errors
+    /// When there is no such interface, or the kernel refuses.
+    pub fn apply(&self, socket: &OwnedFd, family: IpAddr) -> io::Result<()> {
+        /// The code point stands above the two bits of congestion notification.
+        const ABOVE: u32 = 2;
+        if let Some(interface) = &self.interface {
+            bind_to_interface(socket, interface)?;
+        }
+        let (level, option) = match family {
+            IpAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
+            IpAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+        };
+        match self.dscp {
+            0 => Ok(()),
+            dscp => set(socket, level, option, i32::from(dscp) << ABOVE),
+        }
+    }
+}
+
 /// Sends one packet: to `to`, or where the socket is connected to.
 ///
 /// # Errors

@@ -51,6 +51,7 @@ fn instruction(code: u32, k: u32) -> sock_filter {
 mod tests {
     use super::*;
     use crate::net::server_socket::{ServerAddresses, open};
+    use crate::net::socket::Manner;
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
     use nix::unistd::Pid;
     use std::net::{SocketAddr, UdpSocket};
@@ -68,6 +69,7 @@ mod tests {
             addresses: vec![address],
             sockets_each: 3,
             cpus: vec![last, 8000, first],
+            manner: Manner::ANY,
         };
         let sockets: Vec<UdpSocket> =
             open(&wanted).unwrap().into_iter().flatten().map(UdpSocket::from).collect();

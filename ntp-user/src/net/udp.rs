@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::batch::{Calls, Inbox, Packet};
-use super::socket;
+use super::socket::{self, Manner};
 use super::timestamping::{just_sent_at, sent_at, stamp_both, stamp_received};
 use super::watched::Watched;
 use crate::clock::TimeBase;
@@ -34,7 +34,7 @@ const MAX_REPLY_LEN: usize = 1280;
 const MAX_LATE_STAMPS: u32 = 8;
 
 /// Where requests leave from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalEnd {
     /// Over IPv4; unspecified: the kernel chooses.
     pub v4: Ipv4Addr,
@@ -44,12 +44,14 @@ pub struct LocalEnd {
     pub port: u16,
     /// Address families of use.
     pub families: Families,
+    /// The manner of requests.
+    pub manner: Manner,
     /// Where packets to peers leave from.
     pub served: Served,
 }
 
 /// The addresses and the port that are served, from which packets go to peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Served {
     /// Over IPv4; unspecified: the kernel chooses.
     pub v4: Ipv4Addr,
@@ -57,6 +59,8 @@ pub struct Served {
     pub v6: Ipv6Addr,
     /// The port; 0: none is served, and a peer that wants to be asked is not heard.
     pub port: u16,
+    /// The manner of what is served.
+    pub manner: Manner,
 }
 
 /// What happened on the socket of a source.
@@ -127,6 +131,14 @@ impl LocalEnd {
         };
         SocketAddr::new(ip, port)
     }
+
+    /// The manner in which it leaves.
+    fn manner(&self, from: Port) -> &Manner {
+        match from {
+            Port::New => &self.manner,
+            Port::Served => &self.served.manner,
+        }
+    }
 }
 
 /// What a task knows of the source whose packets it waits for.
@@ -154,6 +166,7 @@ impl UdpTransport {
         }
         let socket = socket::udp(to)?;
         socket::tell_destination(&socket, to.ip())?;
+        self.local.manner(from).apply(&socket, to.ip())?;
         let local = self.local.end(from, to.ip());
         if local.port() != 0 {
             socket::set(&socket, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
@@ -270,7 +283,10 @@ impl Transport for UdpTransport {
 
     fn has_route(&self, to: SocketAddr) -> bool {
         // A socket can only be connected along a route.
-        let connect = |socket| socket::connect(&socket, to);
+        let connect = |socket| {
+            self.local.manner.apply(&socket, to.ip())?;
+            socket::connect(&socket, to)
+        };
         self.local.families.include(to.ip()) && socket::udp(to).and_then(connect).is_ok()
     }
 }
@@ -353,7 +369,13 @@ mod tests {
         v6: Ipv6Addr::UNSPECIFIED,
         port: 0,
         families: Families::Both,
-        served: Served { v4: Ipv4Addr::UNSPECIFIED, v6: Ipv6Addr::UNSPECIFIED, port: 0 },
+        manner: Manner::ANY,
+        served: Served {
+            v4: Ipv4Addr::UNSPECIFIED,
+            v6: Ipv6Addr::UNSPECIFIED,
+            port: 0,
+            manner: Manner::ANY,
+        },
     };
 
     fn run(test: impl Future<Output = ()>) {
@@ -502,6 +524,7 @@ mod tests {
                 addresses: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))],
                 sockets_each: 2,
                 cpus: Vec::new(),
+                manner: Manner::ANY,
             };
             let _serving = open(&wanted).unwrap();
             let clock = DaemonClock::Follow(FollowClock::start());

@@ -6,7 +6,7 @@ use ntp_lab::rights;
 
 use super::output::{self, Detail};
 use super::tally::Tally;
-use crate::process::{cargo, show};
+use crate::process::{cargo, probe, show};
 use crate::report::{Paint, paint};
 use crate::toolchain::Toolchain;
 use crate::{build_ebpf, tidy, vm};
@@ -16,7 +16,7 @@ use crate::{build_ebpf, tidy, vm};
 pub(crate) enum Stage {
     /// rustfmt
     Format,
-    /// clippy with warnings denied, of the daemon and of the eBPF program
+    /// clippy with warnings denied, of the daemon and of the eBPF program; cargo-deny
     Lint,
     /// sizes of files, what they open with, trailing blanks
     Tidy,
@@ -80,7 +80,10 @@ impl Stage {
     pub(crate) fn run(self, objects: &Objects) -> Result<Tally> {
         match self {
             Self::Format => Ok(check(show(cargo().args(["fmt", "--all", "--check"])))),
-            Self::Lint => Ok([lint_daemon(), lint_ebpf(objects)].into_iter().sum()),
+            Self::Lint => {
+                let lints = [lint_daemon(), lint_ebpf(objects), lint_dependencies(), advisories()];
+                Ok(lints.into_iter().sum())
+            }
             Self::Tidy => tidy::check(),
             Self::Unit => unit(),
             Self::Testrun => Ok(match (objects, rights::load_bpf()) {
@@ -115,6 +118,36 @@ fn lint_ebpf(objects: &Objects) -> Tally {
         Objects::Missing(why) => Tally::skipped(&format!("clippy of the eBPF program: {why}")),
         Objects::NotWanted => Tally::default(),
     }
+}
+
+/// What cargo-deny says where it is not installed.
+const NO_CARGO_DENY: &str = "cargo-deny is not installed (`cargo install cargo-deny`)";
+
+/// Licences and origins of what is built in: `deny.toml`.
+fn lint_dependencies() -> Tally {
+    if probe(cargo().args(["deny", "--version"])).is_none() {
+        return Tally::skipped(&format!("dependencies: {NO_CARGO_DENY}"));
+    }
+    check(show(cargo().args([
+        "deny",
+        "--log-level",
+        "error",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ])))
+}
+
+/// Known holes in what is built in, by a list that is fetched.
+fn advisories() -> Tally {
+    if probe(cargo().args(["deny", "--version"])).is_none() {
+        return Tally::skipped(&format!("advisories: {NO_CARGO_DENY}"));
+    }
+    if probe(cargo().args(["deny", "fetch", "db"])).is_none() {
+        return Tally::skipped("advisories: the list can't be fetched");
+    }
+    check(show(cargo().args(["deny", "--log-level", "error", "check", "advisories"])))
 }
 
 // Every stage selects the same packages, the default members: else cargo would compile what they share once for

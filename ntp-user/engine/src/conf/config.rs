@@ -56,6 +56,10 @@ pub struct Config {
     pub bindacqaddress_v4: Option<Ipv4Addr>,
     /// `bindacqaddress`: source address of requests over IPv6.
     pub bindacqaddress_v6: Option<Ipv6Addr>,
+    /// `bindacqdevice`: the interface that requests leave by; `None`: any.
+    pub bindacqdevice: Option<String>,
+    /// `dscp`: Differentiated Services Code Point of NTP packets, 0..=63. Default 0.
+    pub dscp: u8,
 
     // The clock.
     /// `driftfile`: where the clock's frequency is kept between runs.
@@ -102,6 +106,8 @@ pub struct Config {
     pub bindaddress_v4: Option<Ipv4Addr>,
     /// `bindaddress`: the IPv6 address that is served on.
     pub bindaddress_v6: Option<Ipv6Addr>,
+    /// `binddevice`: the interface that is served on; `None`: all.
+    pub binddevice: Option<String>,
     /// `smoothtime`: how corrections and leap seconds reach clients. `None`: at once.
     pub smoothtime: Option<SmoothTime>,
     /// `local`: serve the clock as it is when there are no sources.
@@ -158,6 +164,10 @@ pub struct Config {
     pub dumpdir: Option<PathBuf>,
     /// `pidfile`: `None` when switched off by `/`. Default [`DEFAULT_PIDFILE`].
     pub pidfile: Option<PathBuf>,
+    /// `lock_all`: keep the daemon's memory from being paged out.
+    pub lock_all: bool,
+    /// `sched_priority`: real-time priority of the timekeeping thread, 1..=100; 0: none. Default 0.
+    pub sched_priority: u8,
     /// `user`: whom to become once privileged steps are done. `None`: stay.
     pub user: Option<String>,
 }
@@ -168,6 +178,7 @@ pub const DEFAULT_PIDFILE: &str = "/run/ntp-xdp/ntp-xdpd.pid";
 pub const DEFAULT_COMMAND_SOCKET: &str = "/run/chrony/chronyd.sock";
 
 impl Default for Config {
+    #[expect(clippy::too_many_lines, reason = "one line for each directive")]
     fn default() -> Self {
         Self {
             sources: Vec::new(),
@@ -188,6 +199,8 @@ impl Default for Config {
             acquisitionport: None,
             bindacqaddress_v4: None,
             bindacqaddress_v6: None,
+            bindacqdevice: None,
+            dscp: 0,
             driftfile: None,
             makestep: None,
             rtcsync: false,
@@ -209,6 +222,7 @@ impl Default for Config {
             port: 123,
             bindaddress_v4: None,
             bindaddress_v6: None,
+            binddevice: None,
             smoothtime: None,
             local: None,
             ratelimit: None,
@@ -235,6 +249,8 @@ impl Default for Config {
             logdir: None,
             dumpdir: None,
             pidfile: Some(DEFAULT_PIDFILE.into()),
+            lock_all: false,
+            sched_priority: 0,
             user: None,
         }
     }

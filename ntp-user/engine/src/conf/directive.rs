@@ -8,6 +8,7 @@
 use super::access::{read_allow, read_cmdallow, read_cmddeny, read_deny};
 use super::config::Config;
 use super::options::Support::{self, Legacy, NoEffectYet, NotBuiltIn, Works};
+use super::read_interfaces::{INTERFACE, interface_name};
 use super::source::{read_peer, read_pool, read_server};
 use super::statement::{ANY, FROM_ZERO, Owner, Read, Statement, Unit};
 use super::{read_clock, read_commands, read_interfaces, read_values as read};
@@ -113,7 +114,11 @@ const READ: &[Directive] = &[
     one("acquisitionport PORT", Works, |c, s, o| {
         s.integer(o, 0..=65535).map(|v| c.acquisitionport = Some(v))
     }),
-    many("bindacqaddress ADDRESS", NoEffectYet, Apply(read::bindacqaddress)),
+    many("bindacqaddress ADDRESS", Works, Apply(read::bindacqaddress)),
+    one("bindacqdevice INTERFACE", Works, |c, s, o| {
+        s.value(o, INTERFACE, interface_name).map(|v| c.bindacqdevice = Some(v))
+    }),
+    one("dscp POINT", Works, |c, s, o| s.integer(o, 0..=63).map(|v| c.dscp = v)),
     one("refresh SECONDS", Works, |c, s, o| {
         s.integer(o, 0..=i32::MAX.cast_unsigned()).map(|v| c.refresh_s = v)
     }),
@@ -188,6 +193,9 @@ const READ: &[Directive] = &[
     many("deny [all] [NETWORK]", Works, Apply(read_deny)),
     one("port PORT", Works, |c, s, o| s.integer(o, 0..=65535).map(|v| c.port = v)),
     many("bindaddress ADDRESS", Works, Apply(read::bindaddress)),
+    one("binddevice INTERFACE", Works, |c, s, o| {
+        s.value(o, INTERFACE, interface_name).map(|v| c.binddevice = Some(v))
+    }),
     one("local [OPTION]...", Works, read::local),
     one("smoothtime MAXFREQ MAXWANDER [leaponly]", Works, read::smoothtime),
     one("ratelimit [OPTION]...", Works, read::ratelimit),
@@ -210,7 +218,7 @@ const READ: &[Directive] = &[
     many("cmddeny [all] [NETWORK]", Works, Apply(read_cmddeny)),
     one("opencommands [COMMAND]...", Works, read::opencommands),
     one("bindcmddevice INTERFACE", Works, |c, s, o| {
-        s.word(o, "an interface").map(|v| c.bindcmddevice = Some(v.text.into()))
+        s.value(o, INTERFACE, interface_name).map(|v| c.bindcmddevice = Some(v))
     }),
     one("cmdratelimit [OPTION]...", Works, read_commands::cmdratelimit),
     // Files, logs, privileges.
@@ -235,6 +243,13 @@ const READ: &[Directive] = &[
     one("pidfile FILE", Works, |c, s, o| {
         s.word(o, "a file, or / for none").map(|v| c.pidfile = read::path_unless_root(v.text))
     }),
+    one("lock_all", Works, |c, _, _| {
+        c.lock_all = true;
+        Ok(())
+    }),
+    one("sched_priority PRIORITY", Works, |c, s, o| {
+        s.integer(o, 0..=100).map(|v| c.sched_priority = v)
+    }),
     one("user NAME", Works, |c, s, o| {
         s.word(o, "a user's name").map(|v| c.user = Some(v.text.into()))
     }),
@@ -244,19 +259,13 @@ const READ: &[Directive] = &[
 const UNREAD: &[Directive] = &[
     // Time would come from elsewhere, or be other than was asked for.
     unread("refclock DRIVER PARAMETER [OPTION]...", NotBuiltIn),
-    // A safeguard would be missing.
-    unread("binddevice INTERFACE", NotBuiltIn),
-    unread("bindacqdevice INTERFACE", NotBuiltIn),
     // Clients would look for a service that is not there.
     unread("ntsserverkey FILE", NotBuiltIn),
     unread("ntsservercert FILE", NotBuiltIn),
     unread("ptpport PORT", NotBuiltIn),
     // Tuning, and trimmings of what is refused above.
-    unread("dscp POINT", NoEffectYet),
     unread("hwtstimeout SECONDS", NoEffectYet),
     unread("maxtxbuffers COUNT", NoEffectYet),
-    unread("lock_all", NoEffectYet),
-    unread("sched_priority PRIORITY", NoEffectYet),
     unread("ptpdomain DOMAIN", NoEffectYet),
     unread("ntsport PORT", NoEffectYet),
     unread("ntsprocesses COUNT", NoEffectYet),

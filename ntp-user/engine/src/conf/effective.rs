@@ -93,6 +93,8 @@ impl Text {
         self.optional("acquisitionport", config.acquisitionport);
         self.optional("bindacqaddress", config.bindacqaddress_v4);
         self.optional("bindacqaddress", config.bindacqaddress_v6);
+        self.optional("bindacqdevice", config.bindacqdevice.as_ref());
+        self.value("dscp", config.dscp, default.dscp);
         self.value("refresh", config.refresh_s, default.refresh_s);
         self.value("minsamples", config.minsamples, default.minsamples);
         self.value("maxsamples", config.maxsamples, default.maxsamples);
@@ -167,6 +169,7 @@ impl Text {
         self.value("port", config.port, default.port);
         self.optional("bindaddress", config.bindaddress_v4);
         self.optional("bindaddress", config.bindaddress_v6);
+        self.optional("binddevice", config.binddevice.as_ref());
         self.line(config.local.as_ref().map(local));
         self.optional(
             "smoothtime",
@@ -227,6 +230,8 @@ impl Text {
         self.optional("dumpdir", config.dumpdir.as_ref().map(|path| path.display()));
         let path = |config: &Config| path_or_root(config.pidfile.as_ref());
         self.value("pidfile", path(config), path(default));
+        self.line(config.lock_all.then_some("lock_all"));
+        self.value("sched_priority", config.sched_priority, default.sched_priority);
         self.optional("user", config.user.as_ref());
     }
 

@@ -81,9 +81,8 @@ pub(super) fn xdp<'a>(c: &mut Config, s: &mut Statement<'a, '_>, owner: Owner<'a
         option("mode", Works, Value(|x, s, o| s.choice(o, XdpMode::NAMES).map(|v| x.mode = v))),
         option("holdover", Works, Value(|x, s, o| s.integer(o, 0..=60).map(|v| x.holdover_s = v))),
     ];
-    let expected = "an interface's name (1 to 15 characters, no / or :)";
     let place = s.peek().unwrap_or(owner.word);
-    let interface = s.value(owner.part("interface"), expected, interface_name);
+    let interface = s.value(owner.part("interface"), INTERFACE, interface_name);
     let mut xdp = Xdp { interface: String::new(), mode: XdpMode::default(), holdover_s: 0 };
     let options = read_options(s, owner.subject.name, OPTIONS, &mut xdp);
     xdp.interface = interface?;
@@ -162,8 +161,11 @@ fn cpu(text: &str) -> Option<u16> {
     is_number.then(|| text.parse().ok()).flatten().filter(|&number| number <= MAX_CPU)
 }
 
+/// What [`interface_name`] accepts.
+pub(super) const INTERFACE: &str = "an interface's name (1 to 15 characters, no / or :)";
+
 /// What the kernel accepts as the name of a network interface.
-fn interface_name(text: &str) -> Option<String> {
+pub(super) fn interface_name(text: &str) -> Option<String> {
     const IFNAMSIZ: usize = 16;
     let is_name = text.len() < IFNAMSIZ
         && !matches!(text, "" | "." | "..")

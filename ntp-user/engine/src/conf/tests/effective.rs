@@ -21,6 +21,8 @@ authselectmode prefer
 acquisitionport 1124
 bindacqaddress 192.0.2.2
 bindacqaddress 2001:db8::2
+bindacqdevice eth3
+dscp 46
 refresh 3600
 minsamples 8
 maxsamples 64
@@ -59,6 +61,7 @@ deny
 port 1125
 bindaddress 192.0.2.3
 bindaddress 2001:db8::3
+binddevice eth4
 local stratum 5 orphan distance 0.5 activate 0.25 waitsynced 10 waitunsynced 20
 smoothtime 400 0.001 leaponly
 ratelimit interval 1 burst 16 leak 3 kod 2
@@ -85,6 +88,8 @@ logchange 0.5
 logdir /var/log/x
 dumpdir /var/lib/x
 pidfile /
+lock_all
+sched_priority 50
 user ntp
 ";
 
@@ -133,6 +138,7 @@ fn what_was_not_said_is_shown_as_a_comment() {
     allow 10.0.0.0/8
 
     # In force because nothing else was said:
+    #dscp 0
     #refresh 1209600
     #minsamples 6
     #maxsamples 0
@@ -162,6 +168,7 @@ fn what_was_not_said_is_shown_as_a_comment() {
     #logbanner 32
     #logchange 1
     #pidfile /run/ntp-xdp/ntp-xdpd.pid
+    #sched_priority 0
     ");
 }
 

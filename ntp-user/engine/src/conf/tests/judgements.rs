@@ -176,7 +176,7 @@ fn refuses_what_is_not_built_in_and_not_harmless() {
     let text = "\
 refclock SHM 0
 server a nts
-binddevice eth0";
+ptpport 319";
     assert_snapshot!(refuse(text), @r#"
         test.conf:1:1: error: `refclock` is not built in yet
          1 | refclock SHM 0
@@ -184,9 +184,9 @@ binddevice eth0";
         test.conf:2:10: error: `nts` is not built in yet
          2 | server a nts
            |          ^^^
-        test.conf:3:1: error: `binddevice` is not built in yet
-         3 | binddevice eth0
-           | ^^^^^^^^^^
+        test.conf:3:1: error: `ptpport` is not built in yet
+         3 | ptpport 319
+           | ^^^^^^^
     "#);
 }
 
