@@ -75,8 +75,6 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
         0 => {}
         priority => privileges::run_in_real_time(priority),
     }
-    let pid_file = pid_path.map(|path| PidFile::write(path)).transpose()?;
-    parts.xdp.as_mut().map_or(Ok(()), Xdp::pin)?;
     let user = args.user.as_ref().or(config.user.as_ref());
     let owner = Owner::named(user.map(String::as_str));
     logs::prepare(config, owner);
@@ -87,6 +85,9 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<Outcome> {
     };
     let histories = HistoryFiles::new(config.dumpdir.clone().filter(|_| !means.is_one_shot));
     histories.prepare(owner);
+    // The command socket's folder, if it is the same, has been made for that.
+    let pid_file = pid_path.map(|path| PidFile::write(path)).transpose()?;
+    parts.xdp.as_mut().map_or(Ok(()), Xdp::pin)?;
     if let Some(user) = user {
         let duties = Duties { locks_memory, ..duties(config, means, &parts) };
         privileges::become_user(user, duties)?;
