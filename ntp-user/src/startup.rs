@@ -27,10 +27,6 @@ pub fn startup() -> ExitCode {
         println!("{}", features::version_line());
         return ExitCode::SUCCESS;
     }
-    if let Some(option) = args.not_built_in() {
-        eprintln!("{}: {option} is not built in yet", features::name());
-        return ExitCode::FAILURE;
-    }
     let config = match config::load(&args) {
         Ok(parsed) => {
             if !args.in_background {
