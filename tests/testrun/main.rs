@@ -3,12 +3,12 @@
 //!
 //! Invariant: a test that cannot run on this machine is reported as ignored, with the reason.
 
+#[expect(dead_code, reason = "the benchmark asks for more")]
 mod again;
 mod busy;
 mod corpus;
 mod frame;
 mod identity;
-#[expect(dead_code, reason = "the benchmark asks for more")]
 mod kernel;
 mod leap;
 mod limits;
