@@ -31,6 +31,7 @@ use crate::history_files::HistoryFiles;
 use crate::leap_file::LeapFile;
 use crate::logs::{self, Logs};
 use crate::metrics::{self, Endpoint, Questions};
+use crate::net::hardware::Stamper;
 use crate::net::interfaces::Served;
 use crate::net::socket::Manner;
 use crate::net::udp::{LocalEnd, Served as ServedPort, UdpTransport};
@@ -146,9 +147,10 @@ async fn serve(
     interrupted: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
     let Parts { mut clock, published, shared, refclocks: opened, key_file, sockets, .. } = parts;
-    let Parts { listening, bound, metrics, xdp, .. } = parts;
+    let Parts { listening, bound, metrics, xdp, hardware, .. } = parts;
     let measured = take_up(args, &histories, &mut clock);
-    let (transport, incoming) = UdpTransport::new(local_end(args, config), clock.time_base());
+    let stamper = Stamper::new(clock.time_base(), hardware, config.hwtstimeout_s);
+    let (transport, incoming) = UdpTransport::new(local_end(args, config), stamper);
     let (mut refclocks, clock_readings) = RefClocks::new(clock.time_base());
     refclocks.start(opened, monotonic()).context("cannot read reference clocks")?;
     let (resolver, addresses) = ThreadResolver::new(means(args).families);

@@ -26,6 +26,7 @@ const AT_START: &[AtStart] = &[
     ("bindacqaddress", |it| format!("{:?} {:?}", it.bindacqaddress_v4, it.bindacqaddress_v6)),
     ("bindacqdevice", |it| format!("{:?}", it.bindacqdevice)),
     ("dscp", |it| format!("{:?}", it.dscp)),
+    ("hwtimestamp", |it| format!("{:?} {:?}", values(&it.hwtimestamp), it.hwtstimeout_s)),
     ("serverthreads", |it| format!("{:?} {:?}", it.serverthreads, it.servercpus)),
     ("metricsaddress", |it| format!("{:?}", it.metricsaddress)),
     ("driftfile", |it| format!("{:?}", it.driftfile.as_ref().map(|file| &file.path))),

@@ -24,6 +24,7 @@ use crate::clock::system::SystemClock;
 use crate::key_file::KeyFile;
 use crate::listening::Listening;
 use crate::metrics::{Endpoint, EndpointError};
+use crate::net::hardware::Hardware;
 use crate::net::interleaved::Exchanges;
 use crate::net::server_socket;
 use crate::net::socket::Manner;
@@ -51,6 +52,8 @@ pub(crate) struct Parts {
     pub(crate) clock: DaemonClock,
     /// Where snapshots are published.
     pub(crate) published: Published,
+    /// Interfaces that stamp packets.
+    pub(crate) hardware: Option<Hardware>,
     /// Reference clocks, open.
     pub(crate) refclocks: Vec<Opened>,
     /// Symmetric keys.
@@ -115,6 +118,7 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         clock,
         published,
         shared,
+        hardware: Hardware::switch_on(&config.hwtimestamp),
         refclocks,
         key_file,
         listening,

@@ -17,6 +17,7 @@ mod package;
 mod packets;
 mod peers;
 mod played;
+mod refclocks;
 mod refusals;
 mod reload;
 mod restart;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         load::trials(),
         logs::trials(),
         metrics::trials(),
+        refclocks::trials(),
         refusals::trials(),
         commands::trials(),
         command_line::trials(),

@@ -1,9 +1,9 @@
-//! The clocks of network interfaces (PTP hardware clocks): which one an interface has, and what one shows beside the
-//! kernel's clock. `linux/ptp_clock.h`, `linux/ethtool.h`.
+//! The clocks of network interfaces (PTP hardware clocks): what one shows beside the kernel's clock.
+//! `linux/ptp_clock.h`.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::readings::UnixTime;
@@ -19,10 +19,6 @@ const PIN_SETFUNC: libc::Ioctl = 0x4060_3d07;
 const EXTTS_REQUEST: libc::Ioctl = 0x4010_3d02;
 const SYS_OFFSET_PRECISE: libc::Ioctl = 0xc040_3d08;
 const SYS_OFFSET_EXTENDED: libc::Ioctl = 0xc4c0_3d09;
-
-/// `SIOCETHTOOL` with `ETHTOOL_GET_TS_INFO`.
-const ETHTOOL: libc::Ioctl = 0x8946;
-const GET_TS_INFO: u32 = 0x41;
 
 /// Flags of external timestamps, and the function of a pin that they need.
 const ENABLE: u32 = 1;
@@ -100,52 +96,9 @@ struct PulseEvent {
     reserved: [u32; 2],
 }
 
-/// `struct ethtool_ts_info`.
-#[derive(Clone, Copy, Default)]
-#[repr(C)]
-struct TimestampInfo {
-    command: u32,
-    capabilities: u32,
-    phc_index: i32,
-    transmit_types: u32,
-    reserved: [u32; 3],
-    receive_filters: u32,
-    more: [u32; 3],
-}
-
 const _: () = assert!(size_of::<Precise>() == 64 && size_of::<Extended>() == 1216);
 const _: () = assert!(size_of::<Plain>() == 832 && size_of::<Pin>() == 96);
 const _: () = assert!(size_of::<PulseRequest>() == 16 && size_of::<PulseEvent>() == 32);
-const _: () = assert!(size_of::<TimestampInfo>() == 44);
-
-/// What an interface can do about the time of packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Capabilities {
-    /// `SOF_TIMESTAMPING_*` flags.
-    pub(crate) flags: u32,
-    /// Number of its clock, as in `/dev/ptp0`; `None`: it has none.
-    pub(crate) phc: Option<u32>,
-    /// Bits of `HWTSTAMP_TX_*` modes.
-    pub(crate) transmit_types: u32,
-    /// Bits of `HWTSTAMP_FILTER_*` filters.
-    pub(crate) receive_filters: u32,
-}
-
-/// Asks the kernel what an interface can do.
-///
-/// # Errors
-/// When there is no such interface, or its driver does not say.
-pub(crate) fn capabilities(interface: &str) -> io::Result<Capabilities> {
-    let mut info = TimestampInfo { command: GET_TS_INFO, ..TimestampInfo::default() };
-    let socket = any_socket()?;
-    interface_control(&socket, ETHTOOL, interface, &mut info)?;
-    Ok(Capabilities {
-        flags: info.capabilities,
-        phc: u32::try_from(info.phc_index).ok(),
-        transmit_types: info.transmit_types,
-        receive_filters: info.receive_filters,
-    })
-}
 
 /// The device of the clock with this number.
 #[must_use]
@@ -327,40 +280,8 @@ fn control<T>(device: &File, request: libc::Ioctl, value: &mut T) -> io::Result<
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A socket, for calls that are about interfaces.
-fn any_socket() -> io::Result<OwnedFd> {
-    // SAFETY: the call takes integers.
-    let fd = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just given it to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Calls the driver of an interface, which reads and writes a value.
-fn interface_control<T>(
-    socket: &OwnedFd,
-    request: libc::Ioctl,
-    interface: &str,
-    value: &mut T,
-) -> io::Result<()> {
-    // SAFETY: zeros are a request: it consists of integers and pointers that may be null.
-    let mut asked: libc::ifreq = unsafe { std::mem::zeroed() };
-    if interface.len() >= asked.ifr_name.len() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    for (letter, octet) in asked.ifr_name.iter_mut().zip(interface.bytes()) {
-        *letter = octet.cast_signed() as libc::c_char;
-    }
-    asked.ifr_ifru.ifru_data = (&raw mut *value).cast();
-    // SAFETY: the request is about an interface and a value of this type, which live during the call.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), request, &raw mut asked) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn time(seconds: i64, nanos: u32) -> PtpTime {
@@ -372,10 +293,26 @@ mod tests {
     }
 
     /// A device that knows some ways to be read.
-    struct Told {
+    #[derive(Debug)]
+    pub(crate) struct Told {
         precise: Option<[PtpTime; 2]>,
         extended: Option<Vec<[PtpTime; 3]>>,
         plain: Option<Vec<PtpTime>>,
+    }
+
+    impl Told {
+        /// A device that tells the kernel's clock and its own at one instant.
+        pub(crate) fn precise(real: (i64, u32), phc: (i64, u32)) -> Self {
+            let both = [time(real.0, real.1), time(phc.0, phc.1)];
+            Self { precise: Some(both), extended: None, plain: None }
+        }
+    }
+
+    impl Phc<Told> {
+        /// A clock that is told what to show.
+        pub(crate) fn told(device: Told) -> Self {
+            Self { device, method: Method::Precise }
+        }
     }
 
     fn or_unknown<T>(told: Option<T>) -> io::Result<T> {
@@ -435,12 +372,5 @@ mod tests {
         assert!(read(Told { precise: None, extended: None, plain: None }).is_err());
         let empty = vec![[time(0, 0); 3]];
         assert!(read(Told { precise: None, extended: Some(empty), plain: None }).is_err());
-    }
-
-    #[test]
-    fn interface_without_a_clock_says_so() {
-        assert_eq!(capabilities("lo").unwrap().phc, None);
-        assert!(capabilities("no-such-if").is_err());
-        assert!(capabilities("a-name-that-is-too-long").is_err());
     }
 }

@@ -24,8 +24,12 @@ impl ControlBuffer {
 /// What the kernel tells of a packet that came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Received {
-    /// When it arrived.
+    /// When it passed the driver, as the kernel took it.
     pub stamp: Option<UnixTime>,
+    /// When it passed the interface, on the interface's clock.
+    pub hardware: Option<UnixTime>,
+    /// The interface that took that.
+    pub interface: Option<u32>,
     /// Where to.
     pub to: Option<Destination>,
 }
@@ -61,6 +65,12 @@ pub fn read(control: &[u8]) -> Received {
         match (message.level, message.kind) {
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS | libc::SCM_TIMESTAMPING) => {
                 received.stamp = received.stamp.or_else(|| timestamp(message.data));
+                let hardware = message.data.get(HARDWARE_AT..).and_then(timestamp);
+                received.hardware = received.hardware.or(hardware);
+            }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING_PKTINFO) => {
+                let interface = message.data.first_chunk().map(|it| u32::from_ne_bytes(*it));
+                received.interface = interface.filter(|&number| number != 0);
             }
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => received.to = destination_v4(message.data),
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => received.to = destination_v6(message.data),
@@ -120,6 +130,9 @@ fn messages(control: &[u8]) -> impl Iterator<Item = Message<'_>> {
         Some(Message { level, kind, data })
     })
 }
+
+/// Where the third of three timestamps is: the one that the interface took.
+const HARDWARE_AT: usize = 32;
 
 /// The first of the timestamps: the one that the kernel's software took.
 fn timestamp(data: &[u8]) -> Option<UnixTime> {
@@ -188,7 +201,15 @@ mod tests {
         assert_eq!(read(&octets).stamp, Some(UnixTime { seconds: 7, nanos: 8 }));
         let hardware = [timespec(0, 0), timespec(0, 0), timespec(7, 8)].concat();
         let octets = control(&[(libc::SOL_SOCKET, libc::SCM_TIMESTAMPING, &hardware)]);
-        assert_eq!(read(&octets).stamp, None);
+        let read = read(&octets);
+        assert_eq!((read.stamp, read.hardware), (None, Some(UnixTime { seconds: 7, nanos: 8 })));
+    }
+
+    #[test]
+    fn interface_that_took_a_stamp_is_told() {
+        let info = [3u32, 90, 0, 0].map(u32::to_ne_bytes).concat();
+        let octets = control(&[(libc::SOL_SOCKET, libc::SCM_TIMESTAMPING_PKTINFO, &info)]);
+        assert_eq!(read(&octets).interface, Some(3));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod address;
 pub mod answer;
 pub mod batch;
 pub mod control;
+pub mod hardware;
 pub mod interfaces;
 pub mod interleaved;
 pub mod nic;

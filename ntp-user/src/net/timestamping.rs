@@ -4,19 +4,24 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use libc::{
-    SOF_TIMESTAMPING_OPT_TSONLY, SOF_TIMESTAMPING_RX_SOFTWARE, SOF_TIMESTAMPING_SOFTWARE,
-    SOF_TIMESTAMPING_TX_SOFTWARE,
+    SOF_TIMESTAMPING_OPT_CMSG, SOF_TIMESTAMPING_OPT_PKTINFO, SOF_TIMESTAMPING_OPT_TSONLY,
+    SOF_TIMESTAMPING_RAW_HARDWARE, SOF_TIMESTAMPING_RX_HARDWARE, SOF_TIMESTAMPING_RX_SOFTWARE,
+    SOF_TIMESTAMPING_SOFTWARE, SOF_TIMESTAMPING_TX_HARDWARE, SOF_TIMESTAMPING_TX_SOFTWARE,
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ntp_common::wire::HEADER_LEN;
 
-use super::control::{self, CONTROL_LEN, ControlBuffer};
+use super::control::{self, CONTROL_LEN, ControlBuffer, Received};
 use super::socket::set;
 use crate::clock::readings::UnixTime;
 
-/// How long the timekeeping thread waits for the kernel to tell when a request left, milliseconds.
-const SENT_WAIT_MS: u8 = 1;
+/// What is asked for besides where interfaces may take timestamps: theirs, and which of them it was.
+const HARDWARE: u32 = SOF_TIMESTAMPING_RAW_HARDWARE
+    | SOF_TIMESTAMPING_RX_HARDWARE
+    | SOF_TIMESTAMPING_TX_HARDWARE
+    | SOF_TIMESTAMPING_OPT_CMSG
+    | SOF_TIMESTAMPING_OPT_PKTINFO;
 
 /// Asks for timestamps of packets that come in. Where there are none, the daemon reads the clock instead.
 pub fn stamp_received(socket: &OwnedFd) {
@@ -26,13 +31,14 @@ pub fn stamp_received(socket: &OwnedFd) {
 }
 
 /// Asks for timestamps of packets that come in and of those that leave. Whether there are to be any of the
-/// latter: without, [`sent_at`] must not be called.
+/// latter: without, [`sent_at`] must not be called. With `by_hardware`, interfaces that can take them do.
 #[must_use]
-pub fn stamp_both(socket: &OwnedFd) -> bool {
+pub fn stamp_both(socket: &OwnedFd, by_hardware: bool) -> bool {
     let flags = SOF_TIMESTAMPING_SOFTWARE
         | SOF_TIMESTAMPING_RX_SOFTWARE
         | SOF_TIMESTAMPING_TX_SOFTWARE
-        | SOF_TIMESTAMPING_OPT_TSONLY;
+        | SOF_TIMESTAMPING_OPT_TSONLY
+        | if by_hardware { HARDWARE } else { 0 };
     let stamps = set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags.cast_signed()).is_ok();
     if !stamps {
         stamp_received(socket);
@@ -40,15 +46,15 @@ pub fn stamp_both(socket: &OwnedFd) -> bool {
     stamps
 }
 
-/// When a packet that was just sent left, if the kernel tells within a moment: most drivers take the
-/// timestamp before the call that sends returns.
+/// When a packet that was just sent left, if the kernel tells within so many milliseconds: most drivers take the
+/// timestamp before the call that sends returns, interfaces after it.
 #[must_use]
-pub fn just_sent_at(socket: BorrowedFd<'_>) -> Option<UnixTime> {
+pub fn just_sent_at(socket: BorrowedFd<'_>, wait_ms: u8) -> Option<Received> {
     let first = sent_at(socket).ok().flatten();
     first.or_else(|| {
         let mut watched = [PollFd::new(socket, PollFlags::empty())];
         let is_reported =
-            poll(&mut watched, PollTimeout::from(SENT_WAIT_MS)).is_ok_and(|ready| ready > 0);
+            poll(&mut watched, PollTimeout::from(wait_ms)).is_ok_and(|ready| ready > 0);
         if is_reported { sent_at(socket).ok().flatten() } else { None }
     })
 }
@@ -58,11 +64,11 @@ pub fn just_sent_at(socket: BorrowedFd<'_>) -> Option<UnixTime> {
 ///
 /// # Errors
 /// What the kernel says, but not that the queue is empty.
-pub fn sent_at(socket: BorrowedFd<'_>) -> io::Result<Option<UnixTime>> {
+pub fn sent_at(socket: BorrowedFd<'_>) -> io::Result<Option<Received>> {
     loop {
         match read_error_queue(socket) {
-            Ok(Some(stamp)) => return Ok(Some(stamp)),
-            Ok(None) => {}
+            Ok(report) if report.stamp.or(report.hardware).is_some() => return Ok(Some(report)),
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -89,19 +95,19 @@ pub fn stamp_chosen(socket: &OwnedFd) -> bool {
 /// [`io::ErrorKind::WouldBlock`] when there is no report.
 pub fn sent_packet(socket: BorrowedFd<'_>) -> io::Result<Option<([u8; HEADER_LEN], UnixTime)>> {
     let mut octets = [0u8; 256];
-    let (len, stamp) = read_report(socket, &mut octets)?;
+    let (len, Received { stamp, .. }) = read_report(socket, &mut octets)?;
     let payload = octets.get(..len).and_then(|packet| packet.last_chunk().copied());
     Ok(payload.zip(stamp))
 }
 
-fn read_error_queue(socket: BorrowedFd<'_>) -> io::Result<Option<UnixTime>> {
+fn read_error_queue(socket: BorrowedFd<'_>) -> io::Result<Received> {
     // Without payload (OPT_TSONLY) there are no octets; simulators insist on a buffer.
     let mut octets = [0u8; 256];
     Ok(read_report(socket, &mut octets)?.1)
 }
 
-/// Reads a report of the socket's queue of errors: octets of the packet, and when it left.
-fn read_report(socket: BorrowedFd<'_>, octets: &mut [u8]) -> io::Result<(usize, Option<UnixTime>)> {
+/// Reads a report of the socket's queue of errors: octets of the packet, and what the kernel tells of it.
+fn read_report(socket: BorrowedFd<'_>, octets: &mut [u8]) -> io::Result<(usize, Received)> {
     let mut controls = ControlBuffer::EMPTY;
     let mut piece = libc::iovec { iov_base: octets.as_mut_ptr().cast(), iov_len: octets.len() };
     // SAFETY: zeros are a header: it consists of integers and pointers that may be null.
@@ -115,5 +121,5 @@ fn read_report(socket: BorrowedFd<'_>, octets: &mut [u8]) -> io::Result<(usize, 
     let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, flags) };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     let control_len = CONTROL_LEN.min(header.msg_controllen);
-    Ok((received, control::read(&controls.0[..control_len]).stamp))
+    Ok((received, control::read(&controls.0[..control_len])))
 }

@@ -16,11 +16,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::batch::{Calls, Inbox, Packet};
+use super::hardware::{Stamper, Way};
 use super::socket::{self, Manner};
 use super::timestamping::{just_sent_at, sent_at, stamp_both, stamp_received};
 use super::watched::Watched;
-use crate::clock::TimeBase;
-use crate::clock::readings::UnixTime;
 use crate::resolver::Families;
 
 /// Packets and timestamps that may wait for the engine.
@@ -94,7 +93,7 @@ pub enum Incoming {
 #[derive(Debug)]
 pub struct UdpTransport {
     local: LocalEnd,
-    time: TimeBase,
+    stamper: Stamper,
     listeners: BTreeMap<SourceId, Listener>,
     incoming: mpsc::Sender<Incoming>,
     /// Timestamps of requests that did not come at once, one after the other.
@@ -145,7 +144,7 @@ impl LocalEnd {
 struct Wait {
     source: SourceId,
     to: SocketAddr,
-    time: TimeBase,
+    stamper: Stamper,
     incoming: mpsc::Sender<Incoming>,
     awaited: Awaited,
 }
@@ -153,9 +152,9 @@ struct Wait {
 impl UdpTransport {
     /// A transport without any socket, and the end where what it receives comes out.
     #[must_use]
-    pub fn new(local: LocalEnd, time: TimeBase) -> (Self, mpsc::Receiver<Incoming>) {
+    pub fn new(local: LocalEnd, stamper: Stamper) -> (Self, mpsc::Receiver<Incoming>) {
         let (incoming, receiver) = mpsc::channel(QUEUE_LEN);
-        (Self { local, time, listeners: BTreeMap::new(), incoming, late_stamps: 0 }, receiver)
+        (Self { local, stamper, listeners: BTreeMap::new(), incoming, late_stamps: 0 }, receiver)
     }
 
     /// A socket for one request. It is not connected: an error that comes back would unhinge the event
@@ -189,18 +188,20 @@ impl UdpTransport {
         to: Option<SocketAddr>,
         stamps: bool,
     ) -> io::Result<(Stamped, bool)> {
-        let read = Stamped { at: self.time.now(), by: StampedBy::Daemon };
+        let read = Stamped { at: self.stamper.now(), by: StampedBy::Daemon };
         socket::send(socket.as_fd(), packet, to)?;
-        let stamp = if stamps { just_sent_at(socket.as_fd()) } else { None };
+        let wait_ms = self.stamper.wait_ms();
+        let stamp = if stamps { just_sent_at(socket.as_fd(), wait_ms) } else { None };
         let is_late = stamps && stamp.is_none();
         self.late_stamps = if is_late { self.late_stamps + 1 } else { 0 };
-        Ok((stamp.map_or(read, |stamp| self.stamped(stamp)), is_late))
+        let stamp = stamp.and_then(|stamp| self.stamper.stamped(&stamp, Way::Out));
+        Ok((stamp.unwrap_or(read), is_late))
     }
 
     /// Asks for timestamps of what leaves, unless they keep coming late.
     fn stamp(&self, socket: &OwnedFd) -> bool {
         if self.late_stamps < MAX_LATE_STAMPS {
-            stamp_both(socket)
+            stamp_both(socket, self.stamper.has_hardware())
         } else {
             stamp_received(socket);
             false
@@ -243,15 +244,11 @@ impl UdpTransport {
         awaited: Awaited,
         lasting: Option<(OwnedFd, Awaited)>,
     ) -> io::Result<()> {
-        let (time, incoming) = (self.time.clone(), self.incoming.clone());
-        let wait = Wait { source, to, time, incoming, awaited };
+        let (stamper, incoming) = (self.stamper.clone(), self.incoming.clone());
+        let wait = Wait { source, to, stamper, incoming, awaited };
         let task = tokio::spawn(wait.listen(Watched::new(socket)?));
         self.listeners.insert(source, Listener { task, lasting });
         Ok(())
-    }
-
-    fn stamped(&self, stamp: UnixTime) -> Stamped {
-        Stamped { at: self.time.when(stamp), by: StampedBy::Kernel }
     }
 }
 
@@ -323,12 +320,10 @@ impl Wait {
                 return Ok(incoming);
             }
             inbox.receive(socket.get()?.as_fd())?;
-            let now = self.time.now();
+            let now = self.stamper.now();
             if let Some(packet) = inbox.packets().find(|packet| self.expects(packet)) {
-                let at = match packet.received.stamp {
-                    Some(stamp) => Stamped { at: self.time.when(stamp), by: StampedBy::Kernel },
-                    None => Stamped { at: now, by: StampedBy::Daemon },
-                };
+                let stamped = self.stamper.stamped(&packet.received, Way::In);
+                let at = stamped.unwrap_or(Stamped { at: now, by: StampedBy::Daemon });
                 let (source, from, octets) = (self.source, packet.from, packet.octets.to_vec());
                 let to = packet.received.to.map(|to| to.address);
                 return Ok(Incoming::Packet { source, from, to, octets, at });
@@ -342,8 +337,8 @@ impl Wait {
         let Some(request) = *awaited else { return Ok(None) };
         let Some(stamp) = sent_at(socket.as_fd())? else { return Ok(None) };
         *awaited = None;
-        let at = Stamped { at: self.time.when(stamp), by: StampedBy::Kernel };
-        Ok(Some(Incoming::Sent { source: self.source, request, at }))
+        let at = self.stamper.stamped(&stamp, Way::Out);
+        Ok(at.map(|at| Incoming::Sent { source: self.source, request, at }))
     }
 
     /// Whether a packet may be an answer: anybody can send to the port that a request left from.
@@ -408,7 +403,8 @@ mod tests {
     fn request_and_reply_are_stamped_by_the_kernel_in_their_order() {
         run(async {
             let clock = DaemonClock::Follow(FollowClock::start());
-            let (mut transport, mut incoming) = UdpTransport::new(ANYWHERE, clock.time_base());
+            let (mut transport, mut incoming) =
+                UdpTransport::new(ANYWHERE, Stamper::kernel(clock.time_base()));
             let server = server();
             let to = server.local_addr().unwrap();
             let before = clock.now().time;
@@ -433,7 +429,8 @@ mod tests {
     fn each_request_leaves_from_a_port_of_its_own_and_the_last_one_alone_is_heard() {
         run(async {
             let clock = DaemonClock::Follow(FollowClock::start());
-            let (mut transport, mut incoming) = UdpTransport::new(ANYWHERE, clock.time_base());
+            let (mut transport, mut incoming) =
+                UdpTransport::new(ANYWHERE, Stamper::kernel(clock.time_base()));
             let server = server();
             let to = server.local_addr().unwrap();
             let mut clients = Vec::new();
@@ -457,7 +454,8 @@ mod tests {
     fn packets_from_anybody_but_the_source_are_not_handed_on() {
         run(async {
             let clock = DaemonClock::Follow(FollowClock::start());
-            let (mut transport, mut incoming) = UdpTransport::new(ANYWHERE, clock.time_base());
+            let (mut transport, mut incoming) =
+                UdpTransport::new(ANYWHERE, Stamper::kernel(clock.time_base()));
             let (server, stranger) = (server(), server());
             let to = server.local_addr().unwrap();
             transport
@@ -477,7 +475,8 @@ mod tests {
             let free = server().local_addr().unwrap().port();
             let clock = DaemonClock::Follow(FollowClock::start());
             let local = LocalEnd { port: free, ..ANYWHERE };
-            let (mut transport, mut incoming) = UdpTransport::new(local, clock.time_base());
+            let (mut transport, mut incoming) =
+                UdpTransport::new(local, Stamper::kernel(clock.time_base()));
             let servers = [server(), server()];
             for (number, server) in (1..).zip(&servers) {
                 let to = server.local_addr().unwrap();
@@ -503,7 +502,8 @@ mod tests {
         run(async {
             let clock = DaemonClock::Follow(FollowClock::start());
             let local = LocalEnd { families: Families::V6, ..ANYWHERE };
-            let (mut transport, _incoming) = UdpTransport::new(local, clock.time_base());
+            let (mut transport, _incoming) =
+                UdpTransport::new(local, Stamper::kernel(clock.time_base()));
             let to = server().local_addr().unwrap();
             let sent = transport.send(
                 SourceId(1),
@@ -529,7 +529,8 @@ mod tests {
             let _serving = open(&wanted).unwrap();
             let clock = DaemonClock::Follow(FollowClock::start());
             let local = LocalEnd { port, ..ANYWHERE };
-            let (mut transport, mut incoming) = UdpTransport::new(local, clock.time_base());
+            let (mut transport, mut incoming) =
+                UdpTransport::new(local, Stamper::kernel(clock.time_base()));
             let server = server();
             let to = server.local_addr().unwrap();
             transport

@@ -99,6 +99,8 @@ pub struct Config {
     pub leapseclist: Option<PathBuf>,
     /// `hwtimestamp`: interfaces with hardware timestamping.
     pub hwtimestamp: Vec<Located<HwTimestamp>>,
+    /// `hwtstimeout`: how long the time is waited for at which a request left, in seconds. Default 0.001.
+    pub hwtstimeout_s: f64,
 
     // Serving.
     /// `allow` and `deny`, in order. Without any `allow` nobody is served.
@@ -222,6 +224,7 @@ impl Default for Config {
             leapsectz: None,
             leapseclist: None,
             hwtimestamp: Vec::new(),
+            hwtstimeout_s: 0.001,
             access: Vec::new(),
             port: 123,
             bindaddress_v4: None,

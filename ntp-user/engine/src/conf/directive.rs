@@ -189,7 +189,10 @@ const READ: &[Directive] = &[
     one("leapseclist FILE", Works, |c, s, o| {
         s.word(o, "a file").map(|v| c.leapseclist = Some(v.text.into()))
     }),
-    many("hwtimestamp INTERFACE [OPTION]...", NoEffectYet, Apply(read_interfaces::hwtimestamp)),
+    many("hwtimestamp INTERFACE [OPTION]...", Works, Apply(read_interfaces::hwtimestamp)),
+    one("hwtstimeout SECONDS", Works, |c, s, o| {
+        s.number(o, Unit::Seconds, 0.0..=0.25).map(|v| c.hwtstimeout_s = v)
+    }),
     // Serving.
     many("allow [all] [NETWORK]", Works, Apply(read_allow)),
     many("deny [all] [NETWORK]", Works, Apply(read_deny)),
@@ -265,7 +268,6 @@ const UNREAD: &[Directive] = &[
     unread("ntsservercert FILE", NotBuiltIn),
     unread("ptpport PORT", NotBuiltIn),
     // Tuning, and trimmings of what is refused above.
-    unread("hwtstimeout SECONDS", NoEffectYet),
     unread("maxtxbuffers COUNT", NoEffectYet),
     unread("ptpdomain DOMAIN", NoEffectYet),
     unread("ntsport PORT", NoEffectYet),

@@ -164,6 +164,7 @@ impl Text {
         let fallback = config.fallbackdrift;
         self.optional("fallbackdrift", fallback.map(|f| format!("{} {}", f.min_log2, f.max_log2)));
         self.located(&config.hwtimestamp, hwtimestamp);
+        self.numbers(&[("hwtstimeout", |c| c.hwtstimeout_s)], config, default);
     }
 
     fn serving(&mut self, config: &Config, default: &Config) {

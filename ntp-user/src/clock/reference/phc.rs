@@ -9,7 +9,8 @@ use ntp_common::wire::LeapIndicator;
 use ntp_engine::conf::{Edge, ExternalPulses};
 
 use super::{Listen, Poll, Reader, Shown};
-use crate::clock::phc::{Phc, capabilities, device, read_pulse};
+use crate::clock::phc::{Phc, device, read_pulse};
+use crate::net::nic::ethtool::Socket;
 
 /// Opens the clock at a path, or of an interface.
 pub(super) fn open(
@@ -30,7 +31,7 @@ pub(super) fn open(
 
 fn of_interface(name: &str) -> io::Result<PathBuf> {
     let none = || io::Error::new(io::ErrorKind::NotFound, "the interface has no clock");
-    capabilities(name)?.phc.map(device).ok_or_else(none)
+    Socket::open(name)?.timestamps()?.clock.map(device).ok_or_else(none)
 }
 
 /// A clock that shows the time.

@@ -26,6 +26,7 @@ use crate::history_files::HistoryFiles;
 use crate::key_file::KeyFile;
 use crate::listening::Listening;
 use crate::logs::Logs;
+use crate::net::hardware::Stamper;
 use crate::net::interfaces::Served;
 use crate::net::interleaved::Exchanges;
 use crate::net::socket::Manner;
@@ -59,7 +60,7 @@ impl Desk {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         let entered = runtime.enter();
         let clock = DaemonClock::Follow(FollowClock::start());
-        let (transport, _) = UdpTransport::new(NOWHERE, clock.time_base());
+        let (transport, _) = UdpTransport::new(NOWHERE, Stamper::kernel(clock.time_base()));
         let (resolver, _) = ThreadResolver::new(Families::Both);
         let page = OwnedPage::new();
         let ref_map = Published::new(Arc::clone(&page), None, None);

@@ -1,5 +1,5 @@
 //! Asks a driver about its interface: `SIOCETHTOOL`, netdevice(7), with the structures of linux/ethtool.h as rows of
-//! 32-bit words. Nothing is changed, and no privilege is needed.
+//! 32-bit words. Nothing is changed, and no privilege is needed, but to have packets stamped.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -51,22 +51,33 @@ pub struct Features {
 }
 
 /// Timestamps that the hardware takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Timestamps {
-    /// Of all packets, or of all of NTP's.
-    pub(super) of_all_packets: bool,
-    /// The clock that they are of.
-    pub(super) clock: Option<u32>,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Timestamps {
+    /// `SOF_TIMESTAMPING_*` flags.
+    pub(crate) flags: u32,
+    /// Bits of `HWTSTAMP_TX_*` modes of packets that leave.
+    pub(crate) transmit_types: u32,
+    /// Bits of `HWTSTAMP_FILTER_*` filters of packets that come in.
+    pub(crate) receive_filters: u32,
+    /// The clock that they are of, as in `/dev/ptp0`.
+    pub(crate) clock: Option<u32>,
+}
+
+impl Timestamps {
+    /// Whether packets that come in are stamped, all, or all of NTP's.
+    pub(super) fn of_all_packets(&self) -> bool {
+        self.receive_filters & (HWTSTAMP_FILTER_ALL | HWTSTAMP_FILTER_NTP_ALL) != 0
+    }
 }
 
 /// A socket to ask through.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     socket: OwnedFd,
     name: [libc::c_char; libc::IFNAMSIZ],
 }
 
 impl Socket {
-    pub(super) fn open(interface: &str) -> io::Result<Self> {
+    pub(crate) fn open(interface: &str) -> io::Result<Self> {
         let mut name = [0; libc::IFNAMSIZ];
         if interface.len() >= name.len() {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -92,13 +103,21 @@ impl Socket {
         Ok(queues(&words))
     }
 
-    pub(super) fn timestamps(&self) -> io::Result<Timestamps> {
+    /// What timestamps the interface takes.
+    pub(crate) fn timestamps(&self) -> io::Result<Timestamps> {
         let mut words = [0; 11];
         words[0] = ETHTOOL_GET_TS_INFO;
         self.ask(&mut words)?;
-        let of_all_packets = words[7] & (HWTSTAMP_FILTER_ALL | HWTSTAMP_FILTER_NTP_ALL) != 0;
+        let &[_, flags, clock, transmit_types, .., receive_filters, _, _, _] = &words;
         // -1: there is none.
-        Ok(Timestamps { of_all_packets, clock: Some(words[2]).filter(|&it| it != u32::MAX) })
+        let clock = Some(clock).filter(|&it| it != u32::MAX);
+        Ok(Timestamps { flags, transmit_types, receive_filters, clock })
+    }
+
+    /// Has the interface stamp packets that leave, as `HWTSTAMP_TX_*` says, and that come in, as
+    /// `HWTSTAMP_FILTER_*` says. Takes `CAP_NET_ADMIN`.
+    pub(crate) fn stamp_packets(&self, transmit: u32, filter: u32) -> io::Result<()> {
+        self.call(libc::SIOCSHWTSTAMP, &mut [0, transmit, filter])
     }
 
     pub(super) fn features(&self) -> io::Result<Features> {
@@ -119,6 +138,11 @@ impl Socket {
 
     /// Has the kernel answer a question in place.
     fn ask(&self, words: &mut [u32]) -> io::Result<()> {
+        self.call(SIOCETHTOOL, words)
+    }
+
+    fn call(&self, request: libc::Ioctl, words: &mut [u32]) -> io::Result<()> {
+        let kind = request;
         let data = words.as_mut_ptr().cast();
         let mut request = libc::ifreq {
             ifr_name: self.name,
@@ -126,7 +150,7 @@ impl Socket {
         };
         // SAFETY: the request names an interface and points at words, as many as the question in the first of them is
         // answered with; both live during the call.
-        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
+        let result = unsafe { libc::ioctl(self.socket.as_raw_fd(), kind, &raw mut request) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@
 //! worth its interruption is for the operator to say.
 
 mod advice;
-mod ethtool;
+pub(crate) mod ethtool;
 mod netdev;
 
 use std::thread::available_parallelism;
@@ -115,7 +115,7 @@ impl Nic {
         self.queues = socket.queues().ok();
         self.features = socket.features().unwrap_or_default();
         if let Ok(stamps) = socket.timestamps() {
-            self.hardware_timestamps = stamps.of_all_packets.into();
+            self.hardware_timestamps = stamps.of_all_packets().into();
             self.clock = stamps.clock;
         }
     }

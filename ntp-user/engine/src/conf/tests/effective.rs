@@ -58,6 +58,7 @@ leapseclist /usr/share/zoneinfo/leap-seconds.list
 hwtimestamp eth* minpoll 1 maxpoll 5 minsamples 3 maxsamples 9 precision 1e-8 txcomp 1e-6 rxcomp 2e-6 \
 nocrossts rxfilter ptp
 hwtimestamp eth1
+hwtstimeout 0.002
 allow 10
 deny all 10.1.2
 allow 2001:db8::/32
@@ -162,6 +163,7 @@ fn what_was_not_said_is_shown_as_a_comment() {
     #maxdrift 100000
     #maxclockerror 1
     #corrtimeratio 3
+    #hwtstimeout 0.001
     #port 123
     #ratelimitprefix 32 64
     #clientloglimit 524288

@@ -196,16 +196,16 @@ fn warns_of_what_has_no_effect() {
 server a xleave
 server b maxsources 2
 local orphan
-hwtstimeout 0.001
+hwtimestamp eth0 minpoll 2
 ntsdumpdir /var/lib/chrony
 rtcfile /x";
     assert_snapshot!(warn(text), @r#"
         test.conf:2:1: warning: `maxsources` has no effect on `server`, only on `pool`
          2 | server b maxsources 2
            | ^^^^^^
-        test.conf:4:1: warning: `hwtstimeout` is accepted but has no effect yet
-         4 | hwtstimeout 0.001
-           | ^^^^^^^^^^^
+        test.conf:4:18: warning: `minpoll` is accepted but has no effect yet
+         4 | hwtimestamp eth0 minpoll 2
+           |                  ^^^^^^^
         test.conf:5:1: warning: `ntsdumpdir` is accepted but has no effect yet
          5 | ntsdumpdir /var/lib/chrony
            | ^^^^^^^^^^
