@@ -21,7 +21,7 @@ pub const BUSY_NS: u64 = 1000;
 /// Words of the set of clients that were over the limit.
 const CAUGHT_WORDS: usize = 256;
 
-/// A word of that set is forgotten every 2^22 ns (4.2 ms), and so every one once in 1.07 s.
+/// Every 2^22 ns (4.2 ms) a word of that set is forgotten, and so every one once in 1.07 s.
 const FORGET_SHIFT: u32 = 22;
 
 /// A request, as far as charging goes.
@@ -81,8 +81,11 @@ impl Waiting {
     #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]
     pub const fn next(&mut self, request: Charge) -> Turn {
         let gap = request.now.0.wrapping_sub(self.last_ns);
+        let turn = request.now.0 >> FORGET_SHIFT;
+        if turn != self.last_ns >> FORGET_SHIFT {
+            self.caught[turn as usize & (CAUGHT_WORDS - 1)] = 0;
+        }
         self.last_ns = request.now.0;
-        self.caught[(request.now.0 >> FORGET_SHIFT) as usize & (CAUGHT_WORDS - 1)] = 0;
         let (word, bit) = place(request.hash);
         if gap >= BUSY_NS {
             return Turn::Itself;
@@ -170,7 +173,10 @@ mod tests {
     #[test]
     fn who_was_over_the_limit_is_charged_first_and_forgotten_after_a_second() {
         let mut waiting = Waiting::EMPTY;
-        waiting.next(request(7, BUSY_NS));
+        // The word that was forgotten last is no other than the rest.
+        waiting.next(request(256, BUSY_NS));
+        waiting.catch(256);
+        assert_eq!(waiting.next(request(256, BUSY_NS + 1)), Turn::Caught);
         waiting.catch(7);
         for now_ns in 1..100 {
             assert_eq!(waiting.next(request(7, BUSY_NS + now_ns)), Turn::Caught);
