@@ -186,14 +186,15 @@ impl Record {
 #[expect(clippy::cast_possible_truncation, reason = "below four")]
 pub const fn place(states: [State; WAYS], now: MonoNs, chance: u64, sign: Sign) -> Option<usize> {
     let mut least = states[0].worth(now, sign);
-    let mut way = 0;
+    let mut way = 0u64;
     let mut next = 1;
     while next < WAYS {
         let worth = states[next].worth(now, sign);
-        // All ones if it is worth less.
-        let mask = sign.of(worth.wrapping_sub(least)).wrapping_neg();
-        least ^= (least ^ worth) & mask;
-        way ^= (way ^ next as u64) & mask;
+        let is_less = sign.of(worth.wrapping_sub(least));
+        least ^= (least ^ worth) & is_less.wrapping_neg();
+        // A product, of which the compiler knows no bounds: it would leave the mask below out, which the verifier
+        // of Linux 6.1 needs.
+        way = way.wrapping_add((next as u64).wrapping_sub(way).wrapping_mul(is_less));
         next += 1;
     }
     if least != 0 && chance & (RELUCTANCE - 1) != 0 {

@@ -74,7 +74,8 @@ impl Both {
         let ours = server.daemon(lab.folder().join("chronyd"));
         let theirs = peers::chronyd().context("chronyd is gone")?.command(server);
         let outputs = [("ours", ours), ("theirs", theirs)].map(|(name, mut command)| {
-            let runs = arguments.iter().any(|argument| ["-d", "-q", "-Q"].contains(argument));
+            let prints = arguments.contains(&"-p");
+            let runs = !prints && ["-d", "-q", "-Q"].iter().any(|mode| arguments.contains(mode));
             let has_file = arguments.contains(&"-f");
             if runs && !arguments.contains(&"-u") {
                 // Debian's chronyd becomes a user that the machine may not have.
