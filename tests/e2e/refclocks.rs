@@ -175,8 +175,9 @@ impl Asked {
 /// What chronyc says of a clock that is followed, and the time that is served.
 fn check_followed(asked: &Asked, name: &str) -> Result<()> {
     let id = name.bytes().fold(String::new(), |id, octet| id + &format!("{octet:02X}"));
-    until("the clock is followed", || Ok(asked.state()? == "*"))
-        .with_context(|| asked.played.daemon.log())?;
+    // One that has just been lost is still the selected one.
+    let is_followed = || Ok(asked.state()? == "*" && asked.source()?[5] != "0");
+    until("the clock is followed", is_followed).with_context(|| asked.played.daemon.log())?;
     let source = asked.source()?;
     ensure!(source[..4] == ["#", "*", name, "0"], "{source:?}");
     let tracking = asked.give("tracking")?.rows().remove(0);
@@ -247,7 +248,7 @@ fn missing() -> Result<()> {
         ("refclock PHC lo", "the interface has no clock"),
         ("refclock SOCK /no/such/folder/x", "cannot open reference clock SOC0"),
     ] {
-        let refused = daemon()?.refuse(&scene.lab, &scene.server, line)?;
+        let refused = daemon()?.refuse(&scene.lab, &scene.server, &format!("{line}\n"))?;
         ensure!(!refused.status.success(), "{line}: {refused:?}");
         ensure!(refused.output.contains(what), "{line}: {refused:?}");
     }
