@@ -1,6 +1,7 @@
 //! The generator of kernel frames: a program makes the requests inside the kernel, where a core makes millions a
 //! second, from as many source addresses as are wanted; another takes the replies at the interface.
 
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,11 +33,12 @@ const LINGER: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(20);
 /// A request may be late by so much before the schedule is moved.
 const GRACE_NS: u64 = 100_000;
-/// Runs of the program in one call, of which most come before a request is due: some tens of milliseconds at least, so
-/// that calls cost nothing.
-const REPEAT: u32 = 1 << 20;
-/// The same where every run sends.
-const REPEAT_UNPACED: u32 = 1 << 16;
+/// What a run takes before a request is due, and one that sends, seconds: the fastest that was seen. The kernel waits for
+/// some tens of milliseconds when a call ends, in which nothing is sent, so that one call has to reach to the end.
+const IDLE_RUN_S: f64 = 110e-9;
+const SENDING_RUN_S: f64 = 300e-9;
+/// Runs of the program in one call, at least and at most.
+const RUNS: RangeInclusive<f64> = 65_536.0..=1e9;
 /// Octets of the frames before the program writes them: room for the longest.
 const BLANK: [u8; 168] = [0; 168];
 
@@ -259,13 +261,23 @@ fn send(program: &ProgramFd, cpu: usize, end_ns: u64, rate: Option<f64>) -> Resu
         Some(rate) if rate < 1.5e6 => 32,
         Some(_) | None => 64,
     };
-    let repeat = if rate.is_some() { REPEAT } else { REPEAT_UNPACED };
     let before_ns = clock_ns(ClockId::CLOCK_THREAD_CPUTIME_ID);
-    while now_ns() < end_ns {
-        live::run(program.as_fd(), &BLANK, repeat, batch)
+    while let Some(left_ns) = end_ns.checked_sub(now_ns()).filter(|&left_ns| left_ns > 0) {
+        live::run(program.as_fd(), &BLANK, runs(left_ns, rate), batch)
             .context("the kernel does not send frames of its own (Linux 5.18 does)")?;
     }
     Ok(clock_ns(ClockId::CLOCK_THREAD_CPUTIME_ID) - before_ns)
+}
+
+/// Runs of the program that take as long as is left.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range")]
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn runs(left_ns: u64, rate: Option<f64>) -> u32 {
+    let a_second = match rate {
+        Some(rate) => rate + (1.0 - rate * SENDING_RUN_S).max(0.0) / IDLE_RUN_S,
+        None => 1.0 / SENDING_RUN_S,
+    };
+    (left_ns as f64 * 1e-9 * a_second).clamp(*RUNS.start(), *RUNS.end()) as u32
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
