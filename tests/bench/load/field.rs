@@ -76,7 +76,9 @@ impl Field {
         let mut set = self.server.command("unshare");
         let script = format!("mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/{LAN}/threaded");
         run(set.args(["--mount", "--", "sh", "-c", &script]), PATIENCE)?.success()?;
-        Ok(Tasks::napi(LAN).without(&self.strangers))
+        let tasks = Tasks::napi(LAN).without(&self.strangers);
+        tasks.hasten()?;
+        Ok(tasks)
     }
 
     /// Does `work` with a load test from the clients' host; `words` are further arguments.
