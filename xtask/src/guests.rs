@@ -1,10 +1,13 @@
-//! The kernels of guests: unpacked from Debian's packages into `target/guests`, never installed.
+//! The emulator of guests, their kernels, and the headers that a module of ours is built against: unpacked from
+//! Debian's packages into `target/guests`, never installed.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use ntp_vm::devices::{headers, headers_package, unpacked_headers};
+use ntp_vm::emulator::{Emulator, PACKAGE, unpacked_emulator};
 use ntp_vm::kernel::{Kernel, SERIES, folder, unpacked};
 
 use crate::peers::fetch;
@@ -12,8 +15,19 @@ use crate::process::capture;
 use crate::report::{Paint, paint, present, step};
 use crate::setup::Verbosity;
 
-/// Makes sure of a kernel of each series; says which can't be had.
+/// Makes sure of the emulator, and of a kernel of each series with its headers; says what can't be had.
 pub(crate) fn ensure(verbosity: Verbosity) {
+    match Emulator::find() {
+        Some(emulator) if verbosity == Verbosity::Everything => {
+            present("emulator", &emulator.version);
+        }
+        Some(_) => {}
+        None => {
+            if let Err(error) = step("emulator", "unpacking Debian's", unpack_emulator) {
+                present("emulator", &format!("{}: {error:#}", paint(Paint::Note, "absent")));
+            }
+        }
+    }
     for series in SERIES {
         let name = format!("kernel {series}");
         match Kernel::find(series) {
@@ -25,24 +39,90 @@ pub(crate) fn ensure(verbosity: Verbosity) {
                 }
             }
         }
+        if let Ok(kernel) = Kernel::find(series) {
+            ensure_headers(&kernel, verbosity);
+        }
     }
 }
 
-/// Unpacks the newest kernel of `series` beside its place, and puts it there once it is whole.
+/// Unpacks the emulator with what it depends on that is not installed. It is not installed itself: with programs
+/// of another version of it that may be installed it could not be.
+fn unpack_emulator() -> Result<String> {
+    let list = || {
+        let options = ["install", "--simulate", "--no-install-recommends", PACKAGE];
+        capture(Command::new("apt-get").args(options))
+    };
+    let installing = list().or_else(|_| {
+        capture(Command::new("apt-get").arg("update"))?;
+        list()
+    })?;
+    // "Inst seabios (1.16.2-1 Debian:12.13/oldstable [all])"
+    let package = |line: &str| Some(line.strip_prefix("Inst ")?.split(' ').next()?.to_owned());
+    let packages: Vec<String> = installing.lines().filter_map(package).collect();
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    unpack_into(&unpacked_emulator(), &packages)?;
+    Ok(Emulator::find().context("the unpacked emulator does not run")?.version)
+}
+
+fn ensure_headers(kernel: &Kernel, verbosity: Verbosity) {
+    let name = format!("headers {}", kernel.series);
+    match headers(kernel) {
+        Ok(_) if verbosity == Verbosity::Everything => present(&name, &kernel.release),
+        Ok(_) => {}
+        Err(_) => {
+            if let Err(error) = step(&name, "unpacking Debian's", || unpack_headers(kernel)) {
+                present(&name, &format!("{}: {error:#}", paint(Paint::Note, "absent")));
+            }
+        }
+    }
+}
+
+/// Unpacks the newest kernel of `series`.
 fn unpack(series: &'static str) -> Result<String> {
-    let package = newest(series)?;
+    unpack_into(&unpacked(series), &[&newest(series)?])?;
+    Ok(Kernel::find(series)?.release)
+}
+
+/// Unpacks the headers of `kernel`; where Debian has them no more, a newer kernel with its own.
+fn unpack_headers(kernel: &Kernel) -> Result<String> {
+    let of = |kernel: &Kernel| -> Result<()> {
+        let package = headers_package(&kernel.release);
+        let needed = needed_headers(&package)?;
+        let all: Vec<&str> = std::iter::once(&package).chain(&needed).map(String::as_str).collect();
+        unpack_into(&unpacked_headers(kernel.series), &all)
+    };
+    if of(kernel).is_ok() {
+        return Ok(kernel.release.clone());
+    }
+    let release = unpack(kernel.series)?;
+    of(&Kernel::find(kernel.series)?)?;
+    Ok(release)
+}
+
+/// The packages of headers and of their programs that a package of headers depends on.
+fn needed_headers(package: &str) -> Result<Vec<String>> {
+    let shown = capture(Command::new("apt-cache").args(["show", "--no-all-versions", package]))?;
+    let depends = shown.lines().find_map(|line| line.strip_prefix("Depends: "));
+    let depends = depends.with_context(|| format!("{package} depends on nothing"))?;
+    let names = depends.split(',').filter_map(|one| one.split_whitespace().next());
+    let is_wanted =
+        |name: &&str| ["linux-headers-", "linux-kbuild-"].iter().any(|it| name.starts_with(it));
+    Ok(names.filter(is_wanted).map(String::from).collect())
+}
+
+/// Unpacks packages beside `place`, and puts them there once they are whole.
+fn unpack_into(place: &Path, wanted: &[&str]) -> Result<()> {
     let packages = folder().join("packages");
     let unfinished = folder().join("unfinished");
     for scratch in [&packages, &unfinished] {
         let _ = fs::remove_dir_all(scratch);
         fs::create_dir_all(scratch)?;
     }
-    fetch(&[&package], &packages, &unfinished)?;
-    let place = unpacked(series);
-    let _ = fs::remove_dir_all(&place);
+    fetch(wanted, &packages, &unfinished)?;
+    let _ = fs::remove_dir_all(place);
     fs::create_dir_all(place.parent().unwrap_or(Path::new("/")))?;
-    fs::rename(&unfinished, &place)?;
-    Ok(Kernel::find(series)?.release)
+    fs::rename(&unfinished, place)?;
+    Ok(())
 }
 
 /// The package of the newest kernel of `series` that Debian's suites, as this machine knows them, have.

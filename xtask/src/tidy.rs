@@ -15,7 +15,7 @@ const MOST_LINES: usize = 400;
 const MOST_LINES_EBPF: usize = 160;
 
 /// Endings of the names of files that are looked at.
-const TEXT: [&str; 8] = ["rs", "toml", "md", "conf", "service", "sh", "yml", "json"];
+const TEXT: [&str; 10] = ["rs", "toml", "md", "conf", "service", "sh", "yml", "json", "c", "h"];
 
 /// The task alone.
 ///

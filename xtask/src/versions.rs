@@ -18,8 +18,9 @@ pub(crate) const BUILD_PACKAGES: &[&str] =
 /// namespaces, and running without the right to set the clock.
 pub(crate) const TEST_PACKAGES: &[&str] = &["rust-web-clippy", "iproute2", "util-linux"];
 
-/// Debian packages that guests need: their emulator, and what unpacks their modules.
-pub(crate) const GUEST_PACKAGES: &[&str] = &["qemu-system-x86", "xz-utils"];
+/// Debian packages that guests need beside their emulator, which is unpacked: what unpacks their modules, and what
+/// builds one.
+pub(crate) const GUEST_PACKAGES: &[&str] = &["xz-utils", "gcc", "make"];
 
 /// Debian packages of other NTP programs to test against. They are unpacked, never installed: an installed
 /// chronyd would start and take the machine's clock.

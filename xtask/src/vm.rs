@@ -12,10 +12,12 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use ntp_lab::{Profile, build};
+use ntp_vm::emulator::Emulator;
+use ntp_vm::image::Contents;
 use ntp_vm::kernel::{Kernel, SERIES, folder};
 use ntp_vm::scenario::{SCENARIOS, Scenario};
 use ntp_vm::verdict::{Outcome, Verdict};
-use ntp_vm::{guest, image};
+use ntp_vm::{devices, guest, image};
 use serde_json::{Value, json};
 
 use crate::report::{self, Paint, paint, present, say, step};
@@ -46,8 +48,11 @@ struct Played {
 
 /// A kernel with the root file system of its guests.
 struct Ready {
+    emulator: Emulator,
     kernel: Kernel,
     initrd: PathBuf,
+    /// Why there is no module of devices, if there is none.
+    no_devices: Option<String>,
 }
 
 /// The task. The exit code tells whether anything failed.
@@ -84,25 +89,26 @@ pub(crate) fn check(no_xdp: Option<&str>) -> Result<Tally> {
 
 fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Vec<Played>> {
     setup::ensure_guest_tools();
-    let programs = match guest::runs() {
-        Ok(()) => Ok(build(Profile::Dev, ["ntp-xdpd", "guest-probe"])?),
+    let programs = match guest::emulator() {
+        Ok(emulator) => Ok((emulator, build(Profile::Dev, ["ntp-xdpd", "guest-probe"])?)),
         Err(why) => Err(why),
     };
     let mut all = Vec::new();
     for series in SERIES.into_iter().filter(|series| is_chosen(arguments.kernel.as_ref(), series)) {
         let ready = match &programs {
-            Ok([daemon, probe]) => prepare(series, daemon, probe)?,
+            Ok((emulator, [daemon, probe])) => prepare(emulator, series, daemon, probe)?,
             Err(why) => Err(why.clone()),
         };
         let chosen = |it: &&Scenario| is_chosen(arguments.scenario.as_ref(), it.name);
         for scenario in SCENARIOS.iter().filter(chosen) {
             let name = format!("{series} {}", scenario.name);
-            let missing = no_xdp.filter(|_| scenario.uses_xdp);
             let start = Instant::now();
-            let verdict = match (&ready, missing) {
-                (Ok(ready), None) => shown(&name, scenario, || ready.play(scenario)),
-                (Ok(_), Some(why)) => skipped(&name, why),
-                (Err(why), _) => skipped(&name, why),
+            let verdict = match &ready {
+                Ok(ready) => match ready.missing(scenario, no_xdp) {
+                    None => shown(&name, scenario, || ready.play(scenario)),
+                    Some(why) => skipped(&name, why),
+                },
+                Err(why) => skipped(&name, why),
             };
             all.push(Played { scenario, series, verdict, time: start.elapsed() });
         }
@@ -115,23 +121,46 @@ fn is_chosen(chosen: Option<&String>, name: &str) -> bool {
 }
 
 /// Finds the kernel of `series` and makes the root file system of its guests; or says why there is none.
-fn prepare(series: &'static str, daemon: &Path, probe: &Path) -> Result<Result<Ready, String>> {
+fn prepare(
+    emulator: &Emulator,
+    series: &'static str,
+    daemon: &Path,
+    probe: &Path,
+) -> Result<Result<Ready, String>> {
     let kernel = match Kernel::find(series) {
         Ok(kernel) => kernel,
         Err(error) => return Ok(Err(format!("{error:#}"))),
     };
     let folder = folder();
     let initrd = folder.join(format!("initrd-{series}"));
-    fs::write(&initrd, image::make(&kernel, probe, daemon, &folder)?)
+    // Headers that are not to be had are a reason to skip; a module that does not compile against them is a fault.
+    let module = match devices::headers(&kernel) {
+        Ok(_) => Ok(devices::build(&kernel)?),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    let devices = module.as_deref().ok();
+    fs::write(&initrd, image::make(&kernel, Contents { probe, daemon, devices }, &folder)?)
         .with_context(|| format!("cannot write {}", initrd.display()))?;
     say(&paint(Paint::Strong, &format!("Guests of Linux {}", kernel.release)));
-    Ok(Ok(Ready { kernel, initrd }))
+    Ok(Ok(Ready { emulator: emulator.clone(), kernel, initrd, no_devices: module.err() }))
 }
 
 impl Ready {
+    /// Why `scenario` can't be played, if it can't.
+    fn missing<'a>(&'a self, scenario: &Scenario, no_xdp: Option<&'a str>) -> Option<&'a str> {
+        let no_xdp = no_xdp.filter(|_| scenario.uses_xdp);
+        no_xdp.or(self.no_devices.as_deref().filter(|_| scenario.uses_devices))
+    }
+
     fn play(&self, scenario: &'static Scenario) -> Verdict {
         let console = format!("console-{}-{}", self.kernel.series, scenario.name);
-        let told = guest::play(&self.kernel, &self.initrd, scenario, &folder().join(console));
+        let told = guest::play(
+            &self.emulator,
+            &self.kernel,
+            &self.initrd,
+            scenario,
+            &folder().join(console),
+        );
         told.map_or_else(
             |error| Verdict::failed(format!("{error:#}")),
             |lines| Verdict::new(scenario, lines),

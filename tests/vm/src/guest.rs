@@ -8,12 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use ntp_lab::{Process, run};
 
+use crate::emulator::{EMULATOR, Emulator, PACKAGE};
 use crate::kernel::Kernel;
 use crate::line::Line;
 use crate::scenario::Scenario;
-
-/// The emulator, and Debian's package of it.
-pub const EMULATOR: &str = "qemu-system-x86_64";
 
 /// The environment variable of the guest's first process that names the scenario: the kernel passes on what it
 /// does not know of its command line.
@@ -27,24 +25,22 @@ const PATIENCE: Duration = Duration::from_secs(150);
 const INTERFACES: [(&str, &str); 2] = [("one", "52:54:00:12:34:01"), ("two", "52:54:00:12:34:02")];
 const NO_OFFLOADS: &str = "guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off";
 
-/// Whether guests can be run here.
+/// What guests are run by here.
 ///
 /// # Errors
-/// They cannot, and why.
-pub fn runs() -> Result<(), String> {
+/// They can't be run, and why.
+pub fn emulator() -> Result<Emulator, String> {
     if !cfg!(target_arch = "x86_64") {
         return Err("guests are built for x86-64 only".to_owned());
     }
-    for (program, package) in [(EMULATOR, "qemu-system-x86"), ("ip", "iproute2")] {
-        let version = if program == "ip" { "-Version" } else { "--version" };
-        let tried = run(Command::new(program).arg(version), Duration::from_secs(10));
-        if !tried.is_ok_and(|tried| tried.status.success()) {
-            return Err(format!(
-                "there is no `{program}` (package {package}, `cargo xtask setup`)"
-            ));
-        }
+    let missing = |program: &str, package: &str| {
+        format!("there is no `{program}` (package {package}, `cargo xtask setup`)")
+    };
+    let tried = run(Command::new("ip").arg("-Version"), Duration::from_secs(10));
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        return Err(missing("ip", "iproute2"));
     }
-    Ok(())
+    Emulator::find().ok_or_else(|| missing(EMULATOR, PACKAGE))
 }
 
 /// Plays `scenario` in a guest of `kernel` with the root file system `initrd`, and returns what the probe told.
@@ -53,12 +49,13 @@ pub fn runs() -> Result<(), String> {
 /// # Errors
 /// The emulator can't be run, or the guest did not end by itself or not tell all; the error has its console.
 pub fn play(
+    emulator: &Emulator,
     kernel: &Kernel,
     initrd: &Path,
     scenario: &Scenario,
     console: &Path,
 ) -> Result<Vec<Line>> {
-    let mut command = emulator();
+    let mut command = machine(emulator);
     command.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initrd);
     // The counter that all clocks of the guest share is the emulator's; the kernel need not doubt it. And on a
     // machine that is busy, the timer's interrupts may come too late for the kernel to believe in it.
@@ -80,10 +77,10 @@ pub fn play(
     Ok(lines)
 }
 
-/// The emulator with two processors, no devices but those that are asked for, and an end with its parent's.
-fn emulator() -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--", EMULATOR, "-nodefaults", "-display", "none"]);
+/// A machine with two processors and no devices but those that are asked for.
+fn machine(emulator: &Emulator) -> Command {
+    let mut command = emulator.start();
+    command.args(["-nodefaults", "-display", "none"]);
     command.args(["-no-reboot", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"]);
     command.args(["-smp", "2", "-m", "512"]);
     command

@@ -10,13 +10,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use ntp_lab::run;
 
+use crate::devices::MODULE;
 use crate::kernel::Kernel;
 use crate::modules;
 
 /// Where the probe finds the modules, each in a file of that name.
 pub const MODULES: &str = "/modules";
 
-/// The order in which they are to be loaded.
+/// The order in which they are to be loaded. That of devices is not among them: it is loaded when it is needed.
 pub const MODULE_ORDER: &str = "/modules/order";
 
 /// Modules of the kernel that the scenarios need where they are not built in: the interfaces, and VLANs on them.
@@ -40,11 +41,23 @@ struct Archive {
     entries: u32,
 }
 
-/// Makes the archive for guests of `kernel`: the probe as the first process, the daemon, and iproute2.
+/// What is put into an archive.
+#[derive(Clone, Copy, Debug)]
+pub struct Contents<'a> {
+    /// The first process.
+    pub probe: &'a Path,
+    /// The daemon.
+    pub daemon: &'a Path,
+    /// The module of devices, if there is one.
+    pub devices: Option<&'a Path>,
+}
+
+/// Makes the archive for guests of `kernel`: the contents, and iproute2. `folder` is for what is made on the way.
 ///
 /// # Errors
 /// A program or library can't be read, or a module is missing.
-pub fn make(kernel: &Kernel, probe: &Path, daemon: &Path, folder: &Path) -> Result<Vec<u8>> {
+pub fn make(kernel: &Kernel, contents: Contents<'_>, folder: &Path) -> Result<Vec<u8>> {
+    let Contents { probe, daemon, devices } = contents;
     let mut archive = Archive::default();
     for folder in ["/proc", "/sys", "/tmp", "/run", "/etc"] {
         archive.folder(Path::new(folder));
@@ -67,6 +80,9 @@ pub fn make(kernel: &Kernel, probe: &Path, daemon: &Path, folder: &Path) -> Resu
     for module in modules::load(&kernel.modules, WANTED)? {
         archive.file(&Path::new(MODULES).join(&module.name), &module.octets);
         order.push(module.name);
+    }
+    if let Some(devices) = devices {
+        archive.file(&Path::new(MODULES).join(MODULE), &stripped(devices, folder)?);
     }
     archive.file(Path::new(MODULE_ORDER), order.join("\n").as_bytes());
     Ok(archive.finish())

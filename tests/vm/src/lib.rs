@@ -5,6 +5,8 @@
 //! namespace, no right is taken from this machine, and the clocks of a guest share one counter, so that what is
 //! measured does not depend on how this machine schedules it.
 
+pub mod devices;
+pub mod emulator;
 pub mod guest;
 pub mod image;
 pub mod kernel;

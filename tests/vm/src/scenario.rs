@@ -16,6 +16,8 @@ pub struct Scenario {
     pub starts: &'static str,
     /// Whether the daemon attaches its XDP program in it.
     pub uses_xdp: bool,
+    /// Whether it needs the module of devices.
+    pub uses_devices: bool,
     /// What must hold.
     pub bounds: &'static [Bound],
 }
@@ -40,6 +42,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "program is loaded, attached natively to virtio-net, and answers",
         starts: "2026-06-01T12:00:00",
         uses_xdp: true,
+        uses_devices: false,
         bounds: &[
             exactly("unanswered_v4", 0.0, "nothing is lost between two interfaces of one guest"),
             exactly("unanswered_v6", 0.0, "nothing is lost between two interfaces of one guest"),
@@ -58,6 +61,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "clock that is 325 days behind is within 1 ms in less than 10 s",
         starts: "2026-01-01T00:00:00",
         uses_xdp: false,
+        uses_devices: false,
         bounds: &[
             Bound {
                 figure: "offset_at_start_days",
@@ -75,6 +79,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "50 ms are slewed away without any backward reading",
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
+        uses_devices: false,
         bounds: &[
             Bound {
                 figure: "offset_at_start_ms",
@@ -102,6 +107,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "XDP serves right through the kernel's leap second",
         starts: "2026-12-31T23:59:30",
         uses_xdp: true,
+        uses_devices: false,
         bounds: &[
             exactly("kernel_armed", 1.0, "STA_INS two seconds before: leapsecmode is system"),
             Bound {
@@ -136,6 +142,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "rtcsync moves /dev/rtc0",
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
+        uses_devices: false,
         bounds: &[
             Bound {
                 figure: "rtc_at_start_s",
@@ -157,6 +164,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "with -s a lost clock is set from the RTC or the drift file's time",
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
+        uses_devices: false,
         bounds: &[
             Bound {
                 figure: "off_the_rtc_s",
@@ -183,6 +191,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "step by somebody else is noticed, told, and undone",
         starts: "2026-06-01T12:00:00",
         uses_xdp: true,
+        uses_devices: false,
         bounds: &[
             exactly("foreign_steps", 1.0, "it is told once"),
             exactly("steps", 0.0, "200 ms are less than makestep's second"),
@@ -196,6 +205,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "frequency, tick and state that somebody left are corrected",
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
+        uses_devices: false,
         bounds: &[
             exactly("tick_at_start_us", 10_050.0, "5,000 ppm fast, as it was left"),
             at_most("within_1ms_after_s", 40.0, "the wrong frequency has to be learnt first"),
@@ -208,6 +218,7 @@ pub const SCENARIOS: &[Scenario] = &[
         sentence: "daemon that was killed in the middle of a slew goes on after a restart",
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
+        uses_devices: false,
         bounds: &[
             at_most("drift_error_in_skews", 3.0, "the drift file knows how little it knows"),
             Bound {
@@ -219,6 +230,31 @@ pub const SCENARIOS: &[Scenario] = &[
             at_most("within_1ms_after_s", 40.0, "the left-over rate has to be noticed, too"),
             RATE,
         ],
+    },
+    Scenario {
+        name: "clock-device",
+        sentence: "a PTP clock is the only source",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: false,
+        uses_devices: true,
+        bounds: &[
+            at_most("within_1ms_after_s", 10.0, "the first poll sets it"),
+            exactly("steps", 1.0, "three seconds are more than makestep's one"),
+            at_most("worst_us", 1.0, "the clock is right, and offsets are read to a microsecond"),
+            at_most(
+                "worst_without_cross_timestamps_us",
+                1.0,
+                "of ten readings between two of the system clock the quickest counts",
+            ),
+        ],
+    },
+    Scenario {
+        name: "pulses",
+        sentence: "pulses make a clock right that is 60 ms off, also when some are taken late",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: false,
+        uses_devices: true,
+        bounds: &[at_most("within_1ms_after_s", 30.0, "todo"), at_most("worst_us", 5.0, "todo")],
     },
 ];
 

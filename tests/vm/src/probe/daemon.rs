@@ -49,6 +49,13 @@ impl Daemon {
         Self::run(arguments)
     }
 
+    /// Starts it with `directives` and no others than it takes to run in a guest.
+    pub(crate) fn start_with(directives: &str) -> Result<Self> {
+        let own = "allow\ncmdport 0\nbindcmdaddress /\npidfile /run/ntp.pid\n";
+        fs::write(CONFIGURATION, format!("{own}driftfile {DRIFT}\n{directives}"))?;
+        Self::run(&[])
+    }
+
     fn run(arguments: &[&str]) -> Result<Self> {
         let mut command = Command::new(PROGRAM);
         command.args(["-n", "-f", CONFIGURATION]).args(arguments);

@@ -1,7 +1,5 @@
 //! What scenarios have in hand: the line to the host, true time, the peer, the daemon.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 use ntp_lab::query::Client;
 use ntp_vm::line::Line;
@@ -10,19 +8,8 @@ use crate::daemon::Daemon;
 use crate::machine::Wire;
 use crate::network::{self, Peer};
 use crate::truth::{Instant, Truth, seconds};
+use crate::watch::{LOOK, settled_after};
 use crate::{client, upstream};
-
-/// How far from true time a clock is settled, seconds.
-const SETTLED_S: f64 = 1e-3;
-
-/// How long a clock must stay there, seconds: a clock that merely passes by at 400 ppm is gone by then.
-const STAYED_S: f64 = 5.0;
-
-/// How long that is waited for, seconds.
-const PATIENCE_S: f64 = 60.0;
-
-/// How often offsets are looked at.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// How long the daemon may take until it says that it is synchronised, seconds.
 const SYNCHRONISATION_S: f64 = 30.0;
@@ -122,25 +109,12 @@ impl World {
         }
     }
 
-    /// Watches the system clock until it has been settled for a while, doing `meanwhile` again and again; returns
-    /// the seconds from `since` until then, without the while.
+    /// As [`settled_after`].
     pub(crate) fn settled_after(
         &self,
         since: Instant,
-        mut meanwhile: impl FnMut() -> Result<()>,
+        meanwhile: impl FnMut() -> Result<()>,
     ) -> Result<f64> {
-        let mut settled = None;
-        loop {
-            let at_s = self.truth.now().since(since);
-            let offset_s = self.offset_s();
-            if offset_s.abs() > SETTLED_S {
-                settled = None;
-                ensure!(at_s < PATIENCE_S, "after {at_s:.1} s off by {offset_s} s");
-            } else if at_s - *settled.get_or_insert(at_s) >= STAYED_S {
-                return Ok(settled.unwrap_or(at_s));
-            }
-            meanwhile()?;
-            std::thread::sleep(LOOK);
-        }
+        settled_after(&self.truth, since, meanwhile)
     }
 }

@@ -5,6 +5,7 @@
 
 mod client;
 mod daemon;
+mod devices;
 mod guest;
 mod kernel_clock;
 mod machine;
@@ -12,6 +13,7 @@ mod network;
 mod scenarios;
 mod truth;
 mod upstream;
+mod watch;
 
 use std::process::{ExitCode, id};
 

@@ -50,13 +50,7 @@ pub(crate) struct Peer {
 pub(crate) fn set_up() -> Result<Peer> {
     ip("link set lo up")?;
     end(INTERFACE, SERVER_ADDRESSES, SERVER_VLAN_ADDRESS)?;
-    let (made, is_made) = channel();
-    let (given, is_given) = channel();
-    let peer = std::thread::spawn(move || {
-        unshare(CloneFlags::CLONE_NEWNET)?;
-        made.send(gettid())?;
-        is_given.recv()?;
-        ip("link set lo up")?;
+    elsewhere(PEER_INTERFACE, || {
         end(PEER_INTERFACE, PEER_ADDRESSES, PEER_VLAN_ADDRESS)?;
         let client = |server| Client::here([0; 16].into(), SocketAddr::new(server, NTP_PORT));
         let of_v4 = |server| Client::here([0; 4].into(), SocketAddr::new(server, NTP_PORT));
@@ -66,12 +60,28 @@ pub(crate) fn set_up() -> Result<Peer> {
             v6: client(SERVER_V6)?,
             vlan: of_v4(SERVER_VLAN)?,
         })
+    })
+}
+
+/// Calls `play` on a thread with a network namespace that `interface` is moved into.
+fn elsewhere<T: Send + 'static>(
+    interface: &str,
+    play: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (made, is_made) = channel();
+    let (given, is_given) = channel();
+    let there = std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNET)?;
+        made.send(gettid())?;
+        is_given.recv()?;
+        ip("link set lo up")?;
+        play()
     });
     if let Ok(thread) = is_made.recv() {
-        ip(&format!("link set {PEER_INTERFACE} netns {thread}"))?;
+        ip(&format!("link set {interface} netns {thread}"))?;
         given.send(()).context("the peer is gone")?;
     }
-    peer.join().map_err(|_| anyhow!("the peer panicked"))?
+    there.join().map_err(|_| anyhow!("the peer panicked"))?
 }
 
 fn end(interface: &str, addresses: [&str; 2], vlan_address: &str) -> Result<()> {

@@ -39,6 +39,11 @@ impl Truth {
         Self { leap_at: Some(midnight), ..self }
     }
 
+    /// The raw counter at the start, and what true time was then: for others that are to keep it.
+    pub(crate) fn start(&self) -> (i64, i64) {
+        (self.raw_at_start, self.utc_at_start)
+    }
+
     /// This instant.
     pub(crate) fn now(&self) -> Instant {
         let raw = raw() - self.raw_at_start;

@@ -1,11 +1,13 @@
 //! The scenarios, as they are played in the guest; their bounds are in the library's table.
 
+mod clock_device;
 mod days_off;
 mod first_time;
 mod foreign_step;
 mod killed;
 mod leap;
 mod left_over;
+mod pulses;
 mod rtc;
 mod slew;
 mod xdp;
@@ -29,6 +31,8 @@ pub(crate) fn play(name: &str, guest: &mut Guest) -> Result<()> {
         "foreign-step" => foreign_step::play(guest),
         "left-over" => left_over::play(guest),
         "killed" => killed::play(guest),
+        "clock-device" => clock_device::play(guest),
+        "pulses" => pulses::play(guest),
         unknown => bail!("the probe has no scenario {unknown}"),
     }
 }
