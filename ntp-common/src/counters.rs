@@ -61,10 +61,13 @@ pub enum Reason {
     /// The message authentication code is wrong, or made with a key that is not known here. The user path checks
     /// it, after everything else.
     BadMac = 30,
+    /// An answer was due, and the network did not take it: no route back, a full queue, a firewall's rule. In the user
+    /// path.
+    NotSent = 31,
 }
 
 /// Every reason, in the order of the counters.
-pub const REASONS: [Reason; 21] = [
+pub const REASONS: [Reason; 22] = [
     Reason::NotNtp,
     Reason::Malformed,
     Reason::VlanDepth,
@@ -86,6 +89,7 @@ pub const REASONS: [Reason; 21] = [
     Reason::BadMode,
     Reason::RateLimited,
     Reason::BadMac,
+    Reason::NotSent,
 ];
 
 impl Reason {
@@ -114,6 +118,7 @@ impl Reason {
             Self::BadMode => "bad_mode",
             Self::RateLimited => "rate_limited",
             Self::BadMac => "bad_mac",
+            Self::NotSent => "not_sent",
         }
     }
 

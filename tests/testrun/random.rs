@@ -76,7 +76,10 @@ fn check_coverage(tally: &Counters) -> Result<()> {
     ensure!(answered > FRAMES as u64 / 20, "only {answered} frames were answered");
     // Nobody publishes meanwhile and nobody is limited: other tests see to these. Codes are for the user path.
     let is_elsewhere = |reason: &Reason| {
-        matches!(reason, Reason::SnapshotBusy | Reason::RateLimited | Reason::BadMac)
+        matches!(
+            reason,
+            Reason::SnapshotBusy | Reason::RateLimited | Reason::BadMac | Reason::NotSent
+        )
     };
     for reason in REASONS.into_iter().filter(|reason| !is_elsewhere(reason)) {
         ensure!(tally[reason as usize] > 0, "no frame met {reason:?}");

@@ -173,9 +173,9 @@ impl Outbox {
         self.filled += 1;
     }
 
-    /// Sends all replies and empties the outbox. `on_sent` is called with the index of each that the
-    /// network took; one that it did not take is lost.
-    pub fn send(&mut self, socket: BorrowedFd<'_>, mut on_sent: impl FnMut(usize)) {
+    /// Sends all replies and empties the outbox. `on_end` is called with the index of each, and whether the network took
+    /// it; one that it did not take is lost.
+    pub fn send(&mut self, socket: BorrowedFd<'_>, mut on_end: impl FnMut(usize, bool)) {
         let filled = std::mem::take(&mut self.filled);
         let mut next = 0;
         while next < filled {
@@ -185,12 +185,13 @@ impl Outbox {
             };
             match sent {
                 Ok(sent) => {
-                    (next..next + sent).for_each(&mut on_sent);
+                    (next..next + sent).for_each(|index| on_end(index, true));
                     next += sent;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     tracing::trace!(%error, "A reply could not be sent");
+                    on_end(next, false);
                     next += 1;
                 }
             }

@@ -260,6 +260,7 @@ mod tests {
     use crate::serving::clients::Clients;
     use crate::serving::ring::{OwnedPage, SnapshotWriter};
     use crate::serving::versioned::Versioned;
+    use nix::sys::socket::{Shutdown, shutdown};
     use ntp_common::counters::{Reason, answered};
     use ntp_common::ratelimit::ClientRules;
     use ntp_common::snapshot::{RefSnapshot, head};
@@ -267,6 +268,7 @@ mod tests {
     use ntp_common::wire::{HEADER_LEN, Header, LeapIndicator, Mode};
     use ntp_engine::auth::Keys;
     use std::net::{SocketAddr, UdpSocket};
+    use std::os::fd::AsRawFd as _;
     use std::time::Duration;
 
     struct Served {
@@ -371,6 +373,25 @@ mod tests {
             assert_eq!(answered(&counters), 2);
             assert_eq!(counters[Reason::AccessDenied as usize], 1);
         });
+    }
+
+    #[test]
+    fn reply_that_the_network_refuses_is_counted_and_not_as_an_answer() {
+        let Served { shared, address, groups } = served("127.0.0.1:0", 1);
+        publish(&shared);
+        for calls in [Calls::Batched, Calls::Single] {
+            let counters = WorkerCounters::new();
+            let mut worker = Worker::new(&shared, Arc::clone(&counters), calls);
+            let socket = &groups[0][0];
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let request = Header::request(NtpTimestamp::from_bits(5)).write();
+            // It says that the socket is not connected, and lets it send no more all the same.
+            let _ = shutdown(socket.as_raw_fd(), Shutdown::Write);
+            client.send_to(&request, address).unwrap();
+            assert_eq!(worker.serve(socket.as_fd()).unwrap(), 1);
+            let counters = counters.read();
+            assert_eq!((counters[Reason::NotSent as usize], answered(&counters)), (1, 0));
+        }
     }
 
     #[test]

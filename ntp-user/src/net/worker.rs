@@ -196,8 +196,12 @@ impl Worker {
                     request.seal(&octets, keys, buffer)
                 });
             }
-            outbox.send(socket, |index| {
-                count(&due[index], transmit, counters);
+            outbox.send(socket, |index, is_sent| {
+                if is_sent {
+                    count(&due[index], transmit, counters);
+                } else {
+                    counters.silent(Reason::NotSent);
+                }
             });
         }
         if stamped > 0 {
