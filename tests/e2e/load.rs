@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use ntp_common::counters::{Reason, answered};
+use ntp_common::counters::{Counters, Reason, answered};
 use ntp_lab::scene::{LAN, SERVER};
 use ntp_lab::{End, Lab, kernel};
 use ntp_xdp::load::Test;
@@ -16,9 +16,10 @@ use crate::trial::{daemon, trial};
 /// Fewer requests than a socket's buffer holds: a machine that is busy with other things loses none either.
 const SOCKETS: &str = "--rate 100 --duration 2 --clients 8 --probe 0 --quiet";
 
-/// The clients' network, which is behind the client's host.
-const FRAMES: &str = "--generator frames --interface lan --clients-from 10.77.0.0 --clients 1000 --rate 2k \
-                      --duration 1 --probe 0 --quiet --mix plain=3,garbage=1";
+/// The clients' networks, which are behind the client's host.
+const CLIENTS: [&str; 2] = ["10.77.0.0", "2001:db8:77::"];
+const FRAMES: &str = "--generator frames --interface lan --clients 1000 --rate 2k --duration 1 --probe 0 --quiet \
+                      --mix plain=3,garbage=1";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -48,20 +49,33 @@ fn by_sockets() -> Result<()> {
 fn by_frames() -> Result<()> {
     let lab = Lab::open()?;
     let (server, client) = (lab.host("server")?, lab.host("client")?);
+    let addresses = |host: u8| [format!("10.123.0.{host}/24"), format!("2001:db8:123::{host}/64")];
+    let (ours, theirs) = (addresses(1), addresses(2));
     lab.link(
-        End { host: &server, interface: LAN, addresses: &["10.123.0.1/24"] },
-        End { host: &client, interface: LAN, addresses: &["10.123.0.2/24"] },
+        End { host: &server, interface: LAN, addresses: &ours.each_ref().map(String::as_str) },
+        End { host: &client, interface: LAN, addresses: &theirs.each_ref().map(String::as_str) },
     )?;
     let daemon =
         daemon()?.start(&lab, &server, &format!("{LOCAL}allow\nxdp {LAN} mode native\n"))?;
-    let words = format!("{} {FRAMES}", SERVER.v4);
-    let report = client.enter(|| report(&words))?;
-    let counters = kernel::xdp_counters(&server, LAN)?;
-    let kind = |kind: &str, what: &str| number(&report, &format!("/steps/0/kinds/{kind}/{what}"));
+    for (server_address, clients) in ["10.123.0.1", "2001:db8:123::1"].into_iter().zip(CLIENTS) {
+        let before = kernel::xdp_counters(&server, LAN)?;
+        let words = format!("{server_address} {FRAMES} --clients-from {clients}");
+        let report = client.enter(|| report(&words))?;
+        let after = kernel::xdp_counters(&server, LAN)?;
+        let counted = std::array::from_fn(|index| after[index].wrapping_sub(before[index]));
+        agree(&report, &counted)?;
+    }
+    drop(daemon);
+    Ok(())
+}
+
+/// Whether the load test and the kernel's counters say the same.
+fn agree(report: &Value, counters: &Counters) -> Result<()> {
+    let kind = |kind: &str, what: &str| number(report, &format!("/steps/0/kinds/{kind}/{what}"));
     let (sent, count) = (kind("plain", "sent")?, kind("plain", "answered")?);
     ensure!(sent > 0 && sent == count, "{count} of {sent} answered: {report:#}");
     // One request goes before the load.
-    let in_kernel = answered(&counters);
+    let in_kernel = answered(counters);
     ensure!(in_kernel == count + 1, "the kernel counts {in_kernel} answers, the load test {count}");
     let reasons =
         [Reason::Short, Reason::BadLength, Reason::BadVersion, Reason::BadMode, Reason::NotRequest];
@@ -72,7 +86,6 @@ fn by_frames() -> Result<()> {
         "the kernel counts {left} packets of garbage, the load test {garbage}"
     );
     ensure!(kind("garbage", "answered")? == 0, "{report:#}");
-    drop(daemon);
     Ok(())
 }
 

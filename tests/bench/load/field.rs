@@ -25,6 +25,10 @@ pub(crate) const CLIENT_COUNT: u64 = 10_000;
 pub(crate) const LOAD_CPU: usize = 0;
 pub(crate) const SERVER_CPU: usize = 1;
 
+/// Takes the neighbour discovery of IPv6 from interfaces that are yet to be made.
+const WITHOUT_IPV6: &str =
+    "F=/proc/sys/net/ipv6/conf/default/disable_ipv6; [ ! -e $F ] || echo 1 > $F";
+
 /// The hosts.
 pub(crate) struct Field {
     pub(crate) lab: Lab,
@@ -36,12 +40,15 @@ pub(crate) struct Field {
 }
 
 /// Who does the server's work in the kernel.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Polling {
     /// Whoever sends: all is done on one CPU.
     BySender,
-    /// A thread of the server's interface, which has a CPU of its own.
+    /// A thread of the server's interface, which has the server's CPU: XDP answers there.
     ByThread,
+    /// Whoever sends takes the frames in, and the server's CPU has what is to be done with them from there on (receive packet
+    /// steering): what suits a server in user space best. A thread that polls would take its CPU from it.
+    Steered,
 }
 
 impl Field {
@@ -53,6 +60,11 @@ impl Field {
     pub(crate) fn with_queues(polling: Polling, queues: usize) -> Result<Self> {
         let lab = Lab::open()?;
         let (server, client) = (lab.host("server")?, lab.host("client")?);
+        // What a host sends by itself has the CPU that it sends from poll the link, and that CPU keeps it as long as the load
+        // lasts: nothing but the load is to be sent.
+        for host in [&server, &client] {
+            run(host.command("sh").args(["-c", WITHOUT_IPV6]), PATIENCE)?.success()?;
+        }
         lab.link_with_queues(
             End { host: &server, interface: LAN, addresses: &["10.123.0.1/24"] },
             End { host: &client, interface: LAN, addresses: &["10.123.0.2/24"] },
@@ -66,19 +78,33 @@ impl Field {
         Ok(Self { lab, server, client, polling, strangers })
     }
 
-    /// Gives the server's interface threads of its own to poll it, if that is wanted, and finds them. The interface has
-    /// an XDP program by now: a veth pair is polled only with one, and the kernel refuses threads before that.
+    /// Has the server's work in the kernel done as was wanted, and gives the threads that do it, if there are any. The
+    /// interface has an XDP program by now: a veth pair is polled only with one, and the kernel refuses threads before that.
     pub(crate) fn poll(&self) -> Result<Tasks> {
-        if self.polling == Polling::BySender {
-            return Ok(Tasks::default());
+        match self.polling {
+            Polling::BySender => Ok(Tasks::default()),
+            Polling::ByThread => {
+                self.set("threaded", "1")?;
+                let tasks = Tasks::napi(LAN).without(&self.strangers);
+                tasks.hasten()?;
+                Ok(tasks)
+            }
+            Polling::Steered => {
+                let cpus = format!("{:x}", 1u64 << SERVER_CPU);
+                self.set("queues/rx-0/rps_cpus", &cpus)?;
+                Ok(Tasks::default())
+            }
         }
+    }
+
+    /// Sets something of the server's interface.
+    fn set(&self, name: &str, value: &str) -> Result<()> {
         // What is in /sys depends on the namespace that it was mounted in.
         let mut set = self.server.command("unshare");
-        let script = format!("mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/{LAN}/threaded");
+        let script =
+            format!("mount -t sysfs sysfs /sys && echo {value} > /sys/class/net/{LAN}/{name}");
         run(set.args(["--mount", "--", "sh", "-c", &script]), PATIENCE)?.success()?;
-        let tasks = Tasks::napi(LAN).without(&self.strangers);
-        tasks.hasten()?;
-        Ok(tasks)
+        Ok(())
     }
 
     /// Does `work` with a load test from the clients' host; `words` are further arguments.
@@ -87,6 +113,12 @@ impl Field {
         words: &str,
         work: impl FnOnce(&mut Test) -> Result<T> + Send,
     ) -> Result<T> {
+        let mut test = self.open_test(words)?;
+        self.client.enter(|| work(&mut test))
+    }
+
+    /// Makes a load test ready at the clients' host; `words` are further arguments.
+    pub(crate) fn open_test(&self, words: &str) -> Result<Test> {
         let mut line = format!(
             "{SERVER} --generator frames --interface {LAN} --clients-from {CLIENTS} --regular-from {REGULAR} \
              --quiet {words}"
@@ -97,7 +129,7 @@ impl Field {
             }
         }
         let arguments = LoadTest::read(line.split_whitespace())?;
-        self.client.enter(|| work(&mut Test::open(&arguments)?))
+        self.client.enter(|| Test::open(&arguments))
     }
 }
 

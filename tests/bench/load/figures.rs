@@ -4,17 +4,22 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use ntp_xdp::load::Test;
 use ntp_xdp::load::outcome::{Outcome, Step};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::field::{Field, Polling};
+use crate::field::{Field, SERVER_CPU};
+use crate::machine::Busy;
 use crate::servers::{Candidate, SETTLE};
 use crate::table::Table;
 
-/// How long a server is kept beyond its limit.
-const OVERLOAD: Duration = Duration::from_secs(2);
-/// How far.
-const OVERLOADS: [f64; 2] = [1.3, 2.0];
+/// How long each rate is sent, seconds: the host takes CPUs away now and then, and the longer a step, the more certainly it
+/// is one of those.
+const WINDOW_S: f64 = 0.5;
+/// How long a server is kept beyond its limit each time.
+const OVERLOAD: Duration = Duration::from_millis(500);
+/// How far beyond the most that it has answered so far.
+const FACTORS: [f64; 6] = [1.1, 1.2, 1.4, 1.2, 1.4, 2.0];
 
 /// A server's figures.
 #[derive(Clone, Debug)]
@@ -23,33 +28,19 @@ pub(crate) struct Figures {
     pub(crate) limit: f64,
     /// The most answers a second, whatever was lost.
     pub(crate) peak: f64,
-    /// Processor time of an answer at twice the limit, nanoseconds.
+    /// Processor time of an answer beyond the limit, nanoseconds: the least of all steps.
     pub(crate) processor_ns: f64,
     raw: Value,
 }
 
 impl Figures {
-    /// Measures a server on two CPUs: one sends, the other is the server's.
-    pub(crate) fn measure(candidate: &Candidate, words: &str) -> Result<Self> {
-        let field = Field::open(Polling::ByThread)?;
+    /// Measures a server on two CPUs: one sends, the other is the server's. A rate that fails is tried `tries` times.
+    pub(crate) fn measure(candidate: &Candidate, tries: usize) -> Result<Self> {
+        let field = Field::open(candidate.polling())?;
         let server = candidate.start(&field)?;
         std::thread::sleep(SETTLE);
-        let words = format!("--find-limit 0.1 --duration 1 --probe 0 {words}");
-        let figures = field.test(&words, |test| {
-            let report = test.run()?;
-            let best = report.main_step().map_or(0.0, Outcome::answered_rate);
-            let mut peak = report.steps.iter().map(Outcome::answered_rate).fold(0.0, f64::max);
-            let mut processor_ns = 0.0;
-            for factor in OVERLOADS {
-                let rate = Some((best.max(1000.0)) * factor);
-                let before = server.processor_s();
-                let outcome = test.step(Step { rate, duration: OVERLOAD })?;
-                let spent = server.processor_s() - before;
-                processor_ns = spent * 1e9 / outcome.answered().max(1) as f64;
-                peak = peak.max(outcome.answered_rate());
-            }
-            Ok(Self { limit: best, peak, processor_ns, raw: report.json() })
-        });
+        let words = format!("--find-limit 0.1 --duration {WINDOW_S} --tries {tries} --probe 0");
+        let figures = field.test(&words, search);
         server.stop()?;
         figures.with_context(|| candidate.name.to_owned())
     }
@@ -70,4 +61,27 @@ impl Figures {
         }
         table.keep(name, &self.raw);
     }
+}
+
+fn search(test: &mut Test) -> Result<Figures> {
+    let report = test.run()?;
+    let limit = report.main_step().map_or(0.0, Outcome::answered_rate);
+    let mut peak = report.steps.iter().map(Outcome::answered_rate).fold(0.0, f64::max);
+    let mut processor_ns = f64::INFINITY;
+    let mut beyond = Vec::new();
+    for factor in FACTORS {
+        let rate = peak.max(1000.0) * factor;
+        let busy = Busy::since_now(SERVER_CPU);
+        let outcome = test.step(Step { rate: Some(rate), duration: OVERLOAD })?;
+        let spent_ns = busy.seconds() * 1e9 / outcome.answered().max(1) as f64;
+        processor_ns = processor_ns.min(spent_ns);
+        peak = peak.max(outcome.answered_rate());
+        beyond.push(json!({
+            "asked_per_second": rate, "sent_per_second": outcome.sent_rate(),
+            "answered_per_second": outcome.answered_rate(), "loss": outcome.loss(),
+            "processor_ns_per_answer": spent_ns, "stalls": outcome.stalls, "stalled_ns": outcome.stalled_ns,
+        }));
+    }
+    let raw = json!({ "search": report.json(), "beyond": beyond });
+    Ok(Figures { limit, peak, processor_ns, raw })
 }

@@ -8,16 +8,17 @@ use crate::flood;
 use crate::servers::{Candidate, chronyd};
 use crate::table::Table;
 
-pub(crate) fn run(table: &mut Table) -> Result<()> {
+pub(crate) fn run(table: &mut Table, tries: usize) -> Result<()> {
     let daemon = NtpXdpd::build(Profile::Release)?;
     let chronyd = chronyd()?;
-    Figures::measure(&chronyd, "")?.rows(table, chronyd.name, "");
+    Figures::measure(&chronyd, tries)?.rows(table, chronyd.name, "");
     let candidates = [
         Candidate::xdp("ntp-xdpd, XDP", &daemon, ""),
+        Candidate::generic("ntp-xdpd, generic XDP", &daemon, ""),
         Candidate::user("ntp-xdpd, user path, one thread", &daemon, 1),
     ];
     for candidate in &candidates {
-        Figures::measure(candidate, "")?.rows(table, candidate.name, chronyd.name);
+        Figures::measure(candidate, tries)?.rows(table, candidate.name, chronyd.name);
     }
     flood::run(table, &daemon)
 }

@@ -13,6 +13,8 @@ mod figures;
 mod flood;
 mod inline;
 mod live;
+mod machine;
+mod offload;
 mod peers;
 mod quality;
 mod responder;
@@ -21,16 +23,21 @@ mod table;
 mod tasks;
 mod user;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use ntp_lab::rights;
 
 use table::Table;
 
+/// How often something is measured unless told otherwise; the best counts, as whatever else the machine does only takes
+/// away.
+const TRIES: usize = 10;
+
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    let tries = words.iter().skip_while(|word| *word != "--tries").nth(1);
+    let tries = tries.map_or(Ok(TRIES), |tries| tries.parse()).context("--tries")?;
     let is_json = words.iter().any(|word| word == "--json");
-    let mut names = words.iter().filter(|word| !word.starts_with("--"));
-    let name = names.next().map_or("", String::as_str);
+    let name = words.first().map_or("", String::as_str);
     if name == responder::NAME {
         return responder::run();
     }
@@ -39,12 +46,15 @@ fn main() -> Result<()> {
         bail!("cannot measure: {reason}");
     }
     let mut table = Table::new(name);
+    if let Some(remark) = machine::claim() {
+        table.remark(remark);
+    }
     match name {
         "inline" => inline::run(&mut table)?,
-        "live" => live::run(&mut table)?,
-        "peers" => peers::run(&mut table)?,
+        "live" => live::run(&mut table, tries)?,
+        "peers" => peers::run(&mut table, tries)?,
         "quality" => quality::run(&mut table)?,
-        "user" => user::run(&mut table)?,
+        "user" => user::run(&mut table, tries)?,
         _ => bail!("there are the benchmarks inline, live, peers, quality and user"),
     }
     table.finish(is_json)

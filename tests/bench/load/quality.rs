@@ -7,7 +7,7 @@ use ntp_lab::{NtpXdpd, Profile};
 use ntp_xdp::load::outcome::Step;
 use ntp_xdp::units::show_rate;
 
-use crate::field::{Field, Polling};
+use crate::field::Field;
 use crate::servers::{Candidate, SETTLE, chronyd};
 use crate::table::Table;
 
@@ -26,7 +26,7 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
 
 /// Measures a server at each rate; gives the name of its first row.
 fn measure(table: &mut Table, candidate: &Candidate, rates: &[f64], base: &str) -> Result<String> {
-    let field = Field::open(Polling::ByThread)?;
+    let field = Field::open(candidate.polling())?;
     let server = candidate.start(&field)?;
     std::thread::sleep(SETTLE);
     let outcomes = field.test("--probe 200", |test| {

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use ntp_lab::peers::{self, Chronyd, Ntpd, NtpdRs};
 use ntp_lab::{Daemon, NtpXdpd, Passing, Process};
 
-use crate::field::{Field, LAN, SERVER_CPU};
+use crate::field::{Field, LAN, Polling, SERVER_CPU};
+use crate::offload::receive_offload;
 use crate::responder;
 use crate::tasks::Tasks;
 
@@ -57,6 +58,12 @@ impl Candidate {
         Self { name, kind: Kind::Ours(daemon.clone()), directives }
     }
 
+    /// Ours with the program behind the driver, as for interfaces whose drivers run none.
+    pub(crate) fn generic(name: &'static str, daemon: &NtpXdpd, directives: &str) -> Self {
+        let directives = format!("xdp {LAN} mode generic\n{directives}");
+        Self { name, kind: Kind::Ours(daemon.clone()), directives }
+    }
+
     /// Ours without XDP.
     pub(crate) fn user(name: &'static str, daemon: &NtpXdpd, threads: usize) -> Self {
         let directives = format!("serverthreads {threads}\n");
@@ -67,6 +74,19 @@ impl Candidate {
     pub(crate) fn with(&self, name: &'static str, directives: &str) -> Self {
         let directives = format!("{}{directives}", self.directives);
         Self { name, kind: self.kind.clone(), directives }
+    }
+
+    /// How its interface is best polled on two CPUs.
+    pub(crate) fn polling(&self) -> Polling {
+        if self.is_native() { Polling::ByThread } else { Polling::Steered }
+    }
+
+    fn is_native(&self) -> bool {
+        self.directives.contains("mode native")
+    }
+
+    fn is_generic(&self) -> bool {
+        self.directives.contains("mode generic")
     }
 
     /// Starts it in `field`, and keeps it and what polls its interface on the server's CPU.
@@ -83,7 +103,10 @@ impl Candidate {
 
     /// As [`Candidate::start`], on whatever CPUs it chooses.
     pub(crate) fn start_anywhere(&self, field: &Field) -> Result<Running> {
-        let has_xdp = matches!(&self.kind, Kind::Ours(_)) && self.directives.contains("xdp ");
+        if self.is_generic() {
+            field.server.enter(|| receive_offload(LAN))?;
+        }
+        let has_xdp = self.is_native() || self.is_generic();
         let passing = (!has_xdp).then(|| Passing::attach(&field.server, LAN)).transpose()?;
         let (lab, host) = (&field.lab, &field.server);
         let directives = format!("{LOCAL}{}", self.directives);
@@ -104,11 +127,6 @@ impl Candidate {
 }
 
 impl Running {
-    /// Processor time of the server and of what polls its interface, seconds.
-    pub(crate) fn processor_s(&self) -> f64 {
-        self.tasks.processor_s()
-    }
-
     /// Ends it.
     pub(crate) fn stop(self) -> Result<()> {
         let ended = match self.program {

@@ -1,4 +1,4 @@
-//! Threads of other programs and of the kernel: where they run, and how long they have run.
+//! Threads of other programs and of the kernel: where they run.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use ntp_lab::run;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Threads whose processor time is counted together.
+/// Threads that are kept together.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks(Vec<i32>);
 
@@ -68,14 +68,5 @@ impl Tasks {
         command.args(["-n", "-20", "-p"]).args(self.0.iter().map(ToString::to_string));
         run(&mut command, PATIENCE)?.success()?;
         Ok(())
-    }
-
-    /// Processor time of all of them so far, seconds. Linux: Documentation/scheduler/sched-stats.rst.
-    pub(crate) fn processor_s(&self) -> f64 {
-        let time_ns = |task: &i32| -> Option<f64> {
-            let text = fs::read_to_string(format!("/proc/{task}/schedstat")).ok()?;
-            text.split_whitespace().next()?.parse().ok()
-        };
-        self.0.iter().filter_map(time_ns).sum::<f64>() * 1e-9
     }
 }

@@ -1,4 +1,5 @@
-//! The user path, beside chrony and a bare responder: one thread, signed requests, two threads on two CPUs.
+//! What a CPU answers: the user path beside chrony and a bare responder, with signed requests, with two threads on two
+//! CPUs; and XDP, in the driver and behind it.
 //!
 //! Everything is on one CPU: the generator makes requests there whenever the server has nothing to do, so that none is
 //! lost and a CPU's time goes into requests, answers and nothing else. It repeats well, as `inline` does.
@@ -9,55 +10,63 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use ntp_lab::{NtpXdpd, Profile, workspace};
-use ntp_xdp::load::outcome::{Outcome, Step};
+use ntp_xdp::load::Test;
+use ntp_xdp::load::outcome::Step;
+use serde_json::json;
 
 use crate::field::{Field, LOAD_CPU, Polling, SERVER_CPU};
-use crate::servers::{Candidate, SETTLE, bare_responder, chronyd};
+use crate::servers::{Candidate, Running, SETTLE, bare_responder, chronyd};
 use crate::table::Table;
 
-/// Rounds of all subjects, of which the best counts: whatever else the machine does only takes time away.
-const ROUNDS: usize = 3;
 /// How long a subject is run in a round.
-const DURATION: Duration = Duration::from_secs(1);
+const DURATION: Duration = Duration::from_millis(500);
 
 /// A limit of every client's rate that no client of this load is over, and rules that must be looked up.
 const EVERYTHING: &str = "ratelimit interval -10 burst 255\ndeny 10.250.0.0/16\nallow 10.250.7.0/24\n\
                           deny 10.251.3.128/25\nallow 10.128.0.0/16\ndeny 2001:db8:7::/48\n";
 
-/// A server and what it is asked.
+/// A server in a field of its own, and what it is asked.
 struct Subject {
-    candidate: Candidate,
-    words: String,
-    cpus: usize,
+    name: &'static str,
+    test: Test,
     /// The most answers a second in any round.
     best: f64,
+    rates: Vec<f64>,
+    server: Running,
+    // Dropped after what runs in it.
+    field: Field,
 }
 
-pub(crate) fn run(table: &mut Table) -> Result<()> {
+pub(crate) fn run(table: &mut Table, tries: usize) -> Result<()> {
     let daemon = NtpXdpd::build(Profile::Release)?;
     let keys = keys()?;
     let signed = format!("--mix mac --keyfile {keys} --key 1");
     let everything = format!("{EVERYTHING}keyfile {keys}\n");
     let (chronyd, one) = (chronyd()?, Candidate::user("one thread", &daemon, 1));
-    let everything_on = one.with("one thread, everything on", &everything);
+    let full = one.with("one thread, everything on", &everything);
     let threads = format!("serverthreads 2 cpus {LOAD_CPU},{SERVER_CPU}\n{everything}");
     let two = Candidate { directives: threads, ..one.with("two threads, everything on", "") };
     let mut subjects = [
-        Subject::on_one(chronyd.clone(), ""),
-        Subject::on_one(bare_responder(), ""),
-        Subject::on_one(one, ""),
-        Subject::on_one(everything_on.clone(), ""),
-        Subject::on_one(chronyd.with("chronyd, signed", &format!("keyfile {keys}\n")), &signed),
-        Subject::on_one(everything_on.with("one thread, everything on, signed", ""), &signed),
-        Subject { cpus: 2, ..Subject::on_one(two, "") },
+        Subject::open(&chronyd, "", 1)?,
+        Subject::open(&bare_responder(), "", 1)?,
+        Subject::open(&one, "", 1)?,
+        Subject::open(&full, "", 1)?,
+        Subject::open(&chronyd.with("chronyd, signed", &format!("keyfile {keys}\n")), &signed, 1)?,
+        Subject::open(&full.with("one thread, everything on, signed", ""), &signed, 1)?,
+        Subject::open(&two, "", 2)?,
+        Subject::open(&Candidate::xdp("XDP, everything on", &daemon, &everything), "", 1)?,
+        Subject::open(
+            &Candidate::generic("generic XDP, everything on", &daemon, &everything),
+            "",
+            1,
+        )?,
     ];
-    for _ in 0..ROUNDS {
+    for _ in 0..tries {
         for subject in &mut subjects {
-            let rate = subject.measure().with_context(|| subject.candidate.name)?;
-            subject.best = subject.best.max(rate);
+            subject.measure().with_context(|| subject.name)?;
         }
     }
-    let [chronyd, bare, plain, full, chronyd_signed, signed, two] = &subjects;
+    let [chronyd, bare, plain, full, chronyd_signed, signed, two, xdp, generic] = &subjects;
     chronyd.row(table, &[]);
     bare.row(table, &[chronyd]);
     plain.row(table, &[chronyd, bare]);
@@ -65,43 +74,52 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
     chronyd_signed.row(table, &[]);
     signed.row(table, &[chronyd_signed]);
     two.row(table, &[full]);
-    Ok(())
+    xdp.row(table, &[chronyd]);
+    generic.row(table, &[chronyd]);
+    subjects.into_iter().try_for_each(Subject::close)
 }
 
 impl Subject {
-    /// All on the server's CPU.
-    fn on_one(candidate: Candidate, words: &str) -> Self {
-        Self { candidate, words: words.to_owned(), cpus: 1, best: 0.0 }
-    }
-
-    /// Answers a second.
-    fn measure(&self) -> Result<f64> {
-        let field = Field::with_queues(Polling::BySender, self.cpus)?;
-        let (server, cpus) = if self.cpus == 1 {
-            (self.candidate.start_on(&field, SERVER_CPU)?, SERVER_CPU.to_string())
+    /// Starts a server that shares the server's CPU with its load, or two CPUs with loads of their own.
+    fn open(candidate: &Candidate, words: &str, cpus: usize) -> Result<Self> {
+        let field = Field::with_queues(Polling::BySender, cpus)?;
+        let (server, cpus) = if cpus == 1 {
+            (candidate.start_on(&field, SERVER_CPU)?, SERVER_CPU.to_string())
         } else {
-            (self.candidate.start_anywhere(&field)?, format!("{LOAD_CPU},{SERVER_CPU}"))
+            (candidate.start_anywhere(&field)?, format!("{LOAD_CPU},{SERVER_CPU}"))
         };
         std::thread::sleep(SETTLE);
-        let words = format!("--probe 0 --cpus {cpus} {}", self.words);
-        let outcome: Result<Outcome> = field.test(&words, |test| {
+        let test = field.open_test(&format!("--probe 0 --cpus {cpus} {words}"));
+        let test = test.with_context(|| candidate.name)?;
+        Ok(Self { name: candidate.name, test, best: 0.0, rates: Vec::new(), server, field })
+    }
+
+    /// Measures answers a second once more.
+    fn measure(&mut self) -> Result<()> {
+        let test = &mut self.test;
+        let outcome = self.field.client.enter(|| {
             give_way()?;
             test.step(Step { rate: None, duration: DURATION })
-        });
-        server.stop()?;
-        Ok(outcome?.answered_rate())
+        })?;
+        self.best = self.best.max(outcome.answered_rate());
+        self.rates.push(outcome.answered_rate());
+        Ok(())
     }
 
     /// Puts the figure into the table, once beside each of `others`.
     fn row(&self, table: &mut Table, others: &[&Self]) {
-        let name = format!("{}, user path: answers", self.candidate.name);
+        let name = |subject: &Self| format!("{}: answers on a CPU", subject.name);
         if others.is_empty() {
-            table.row(&name, self.best, "answers/s");
+            table.row(&name(self), self.best, "answers/s");
         }
         for other in others {
-            let against = format!("{}, user path: answers", other.candidate.name);
-            table.row_against(&name, self.best, "answers/s", &against);
+            table.row_against(&name(self), self.best, "answers/s", &name(other));
         }
+        table.keep(self.name, &json!({ "answers_per_second": self.rates }));
+    }
+
+    fn close(self) -> Result<()> {
+        self.server.stop()
     }
 }
 

@@ -65,6 +65,10 @@ pub struct LoadTest {
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "0.1", value_parser = percent)]
     pub find_limit: Option<f64>,
 
+    /// How often a rate that loses too much is tried before --find-limit takes it for too high
+    #[arg(long, value_name = "TIMES", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub tries: u8,
+
     /// How long each rate is sent [default: 10, and 2 where there are several]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub duration: Option<Duration>,
@@ -172,9 +176,12 @@ impl LoadTest {
             (Some((from, to)), _) => {
                 Plan::Ramp { from, to, steps: self.steps.into(), duration: lasts(STEP_SECONDS) }
             }
-            (None, Some(percent)) => {
-                Plan::Limit { loss: percent / 100.0, from: None, duration: lasts(STEP_SECONDS) }
-            }
+            (None, Some(percent)) => Plan::Limit {
+                loss: percent / 100.0,
+                from: None,
+                tries: self.tries.into(),
+                duration: lasts(STEP_SECONDS),
+            },
             (None, None) => {
                 Plan::Fixed(Step { rate: Some(self.rate), duration: lasts(FIXED_SECONDS) })
             }
@@ -224,9 +231,9 @@ mod tests {
         assert_eq!(plan("127.0.0.1 --rate 50k"), fixed);
         let ramp = Plan::Ramp { from: 10e3, to: 2e6, steps: 12, duration: lasts(3) };
         assert_eq!(plan("::1 --ramp 10k..2M --steps 12 --duration 3"), ramp);
-        let limit = |loss| Plan::Limit { loss, from: None, duration: lasts(2) };
-        assert_eq!(plan("::1 --find-limit"), limit(0.001));
-        assert_eq!(plan("::1 --find-limit 1"), limit(0.01));
+        let limit = |loss, tries| Plan::Limit { loss, from: None, tries, duration: lasts(2) };
+        assert_eq!(plan("::1 --find-limit"), limit(0.001, 2));
+        assert_eq!(plan("::1 --find-limit 1 --tries 10"), limit(0.01, 10));
     }
 
     #[test]
@@ -244,6 +251,7 @@ mod tests {
             "::1 --mix nonsense",
             "::1 --station 02:00",
             "::1 --find-limit 100",
+            "::1 --find-limit --tries 0",
         ] {
             assert!(read(words).is_err(), "{words}");
         }

@@ -1,7 +1,6 @@
 //! The generator of kernel frames: a program makes the requests inside the kernel, where a core makes millions a
 //! second, from as many source addresses as are wanted; another takes the replies at the interface.
 
-use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,18 +26,17 @@ use crate::conditions;
 use crate::units::{nanos, whole};
 
 /// From when all is set until the first request is due.
-const LEAD: Duration = Duration::from_millis(5);
-/// How long replies are waited for after the last request, and how often it is looked whether all are there.
+const LEAD: Duration = Duration::from_millis(10);
+/// How long replies are waited for after the last request, how long after the last reply, and how often it is looked
+/// whether more are there.
 const LINGER: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_millis(20);
 /// A request may be late by so much before the schedule is moved.
 const GRACE_NS: u64 = 100_000;
-/// What a run takes before a request is due, and one that sends, seconds: the fastest that was seen. The kernel waits for
-/// some tens of milliseconds when a call ends, in which nothing is sent, so that one call has to reach to the end.
-const IDLE_RUN_S: f64 = 110e-9;
-const SENDING_RUN_S: f64 = 300e-9;
-/// Runs of the program in one call, at least and at most.
-const RUNS: RangeInclusive<f64> = 65_536.0..=1e9;
+/// Runs of the program in one call: more than fit into a step. The kernel waits for some tens of milliseconds when a call
+/// ends, in which nothing is sent, so that one call has to reach to the end, and a signal ends it there.
+const RUNS: u32 = 1_000_000_000;
 /// Octets of the frames before the program writes them: room for the longest.
 const BLANK: [u8; 168] = [0; 168];
 
@@ -168,16 +166,27 @@ impl Frames {
                 .map(|sender| sender.join().unwrap_or_else(|_| bail!("a sender panicked")));
             ended.sum::<Result<u64>>()
         })?;
-        let patience = Instant::now() + LINGER;
-        let mut outcome = loop {
-            thread::sleep(LOOK);
-            let outcome = self.outcome(step, end_ns - start_ns, &before)?;
-            if outcome.lost() == 0 || Instant::now() >= patience {
-                break outcome;
-            }
-        };
+        let mut outcome = self.await_replies(step, end_ns - start_ns, &before)?;
         outcome.processor_s = Some(processor_ns as f64 * 1e-9);
         Ok(outcome)
+    }
+
+    /// What became of a step when nothing more comes. Where nothing has come at all, the way may be long.
+    fn await_replies(&self, step: Step, sent_for_ns: u64, before: &Seen) -> Result<Outcome> {
+        let interval = step.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
+        let (end, quiet) = (Instant::now() + LINGER, QUIET.max(interval * 2));
+        let (mut answered, mut last) = (0, Instant::now());
+        loop {
+            thread::sleep(LOOK);
+            let (outcome, now) = (self.outcome(step, sent_for_ns, before)?, Instant::now());
+            if outcome.answered() != answered {
+                (answered, last) = (outcome.answered(), now);
+            }
+            let is_quiet = answered > 0 && now >= last + quiet;
+            if outcome.lost() == 0 || is_quiet || now >= end {
+                return Ok(outcome);
+            }
+        }
     }
 
     /// Sets every CPU's pace; gives when the first request is due and when the last may be, nanoseconds.
@@ -261,23 +270,13 @@ fn send(program: &ProgramFd, cpu: usize, end_ns: u64, rate: Option<f64>) -> Resu
         Some(rate) if rate < 1.5e6 => 32,
         Some(_) | None => 64,
     };
+    let _end = live::end_at(end_ns).context("no timer to end a step with")?;
     let before_ns = clock_ns(ClockId::CLOCK_THREAD_CPUTIME_ID);
-    while let Some(left_ns) = end_ns.checked_sub(now_ns()).filter(|&left_ns| left_ns > 0) {
-        live::run(program.as_fd(), &BLANK, runs(left_ns, rate), batch)
+    while now_ns() < end_ns {
+        live::run(program.as_fd(), &BLANK, RUNS, batch)
             .context("the kernel does not send frames of its own (Linux 5.18 does)")?;
     }
     Ok(clock_ns(ClockId::CLOCK_THREAD_CPUTIME_ID) - before_ns)
-}
-
-/// Runs of the program that take as long as is left.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range")]
-#[expect(clippy::cast_precision_loss, reason = "an estimate")]
-fn runs(left_ns: u64, rate: Option<f64>) -> u32 {
-    let a_second = match rate {
-        Some(rate) => rate + (1.0 - rate * SENDING_RUN_S).max(0.0) / IDLE_RUN_S,
-        None => 1.0 / SENDING_RUN_S,
-    };
-    (left_ns as f64 * 1e-9 * a_second).clamp(*RUNS.start(), *RUNS.end()) as u32
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {

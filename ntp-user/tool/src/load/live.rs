@@ -3,10 +3,23 @@
 
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use nix::sys::signal::{
+    SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNotify, Signal, sigaction,
+};
+use nix::sys::time::{TimeSpec, TimeValLike as _};
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId;
+use nix::unistd::gettid;
 
 /// `BPF_PROG_TEST_RUN` and its flag, linux/bpf.h.
 const BPF_PROG_TEST_RUN: i32 = 10;
 const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
+
+/// The signal that ends a call, and how soon it comes again: the call may not have begun.
+const ENDING: Signal = Signal::SIGALRM;
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// The arguments of `BPF_PROG_TEST_RUN`, linux/bpf.h.
 #[repr(C)]
@@ -57,3 +70,21 @@ pub(super) fn run(program: BorrowedFd<'_>, frame: &[u8], repeat: u32, batch: u32
     }
     Ok(())
 }
+
+/// Has the runs of this thread end when `CLOCK_MONOTONIC` is at `end_ns`, and at once from then on until the timer is
+/// dropped.
+pub(super) fn end_at(end_ns: u64) -> Result<Timer> {
+    let action = SigAction::new(SigHandler::Handler(end), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing.
+    unsafe { sigaction(ENDING, &action) }?;
+    let thread_id = gettid().as_raw();
+    let notify = SigevNotify::SigevThreadId { signal: ENDING, thread_id, si_value: 0 };
+    let mut timer = Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(notify))?;
+    let end = TimeSpec::nanoseconds(end_ns.cast_signed());
+    let expiration = Expiration::IntervalDelayed(end, TimeSpec::from_duration(AGAIN));
+    timer.set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+    Ok(timer)
+}
+
+/// That a signal was handled is all that is wanted of it.
+extern "C" fn end(_: libc::c_int) {}

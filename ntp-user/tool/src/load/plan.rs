@@ -10,8 +10,10 @@ const FIRST_RATE: f64 = 20_000.0;
 const LAST_RATE: f64 = 120e6;
 /// A search ends when the rate that passed and the one that failed are this near.
 const NARROW: f64 = 1.03;
-/// A rate that fails is tried so often: what else a machine does costs packets, too.
-const TRIES: usize = 2;
+/// A share of losses above which more tries than [`FEW_TRIES`] would find nothing else: no machine that does other
+/// things for some milliseconds costs so much.
+const HOPELESS: f64 = 0.1;
+const FEW_TRIES: usize = 2;
 
 /// Which rates are tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,8 @@ pub enum Plan {
         loss: f64,
         /// Where to begin; `None` is a low rate.
         from: Option<f64>,
+        /// How often a rate that fails is tried before it counts as failed: what else a machine does costs packets, too.
+        tries: usize,
         /// How long each rate is tried.
         duration: Duration,
     },
@@ -53,8 +57,8 @@ impl Plan {
                 let part = done.len() as f64 / (steps.saturating_sub(1)).max(1) as f64;
                 Some(Step { rate: Some(from * (to / from).powf(part)), duration: *duration })
             }
-            Self::Limit { loss, from, duration } => {
-                let rate = next_rate(done, *loss, from.unwrap_or(FIRST_RATE))?;
+            Self::Limit { loss, from, tries, duration } => {
+                let rate = next_rate(done, *loss, from.unwrap_or(FIRST_RATE), *tries)?;
                 Some(Step { rate: Some(rate), duration: *duration })
             }
         }
@@ -92,7 +96,7 @@ fn passes(outcome: &Outcome, loss: f64) -> bool {
 }
 
 /// Doubles the rate until it fails, then halves the ratio between what passed and what failed.
-fn next_rate(done: &[Outcome], loss: f64, first: f64) -> Option<f64> {
+fn next_rate(done: &[Outcome], loss: f64, first: f64, tries: usize) -> Option<f64> {
     let rates = |wanted: bool| {
         let wanted = done.iter().filter(move |outcome| passes(outcome, loss) == wanted);
         wanted.filter_map(|outcome| outcome.step.rate)
@@ -101,8 +105,9 @@ fn next_rate(done: &[Outcome], loss: f64, first: f64) -> Option<f64> {
     let is_last = |rate: &f64| rate.total_cmp(&last).is_eq();
     let passed = rates(true).max_by(f64::total_cmp);
     if rates(false).any(|rate| is_last(&rate)) && !rates(true).any(|rate| is_last(&rate)) {
-        let tries = rates(false).filter(is_last).count();
-        if tries < TRIES {
+        let of_last = done.iter().filter(|outcome| outcome.step.rate.as_ref().is_some_and(is_last));
+        let is_hopeless = of_last.clone().all(|outcome| outcome.loss() > HOPELESS);
+        if of_last.count() < if is_hopeless { tries.min(FEW_TRIES) } else { tries } {
             return Some(last);
         }
     }
@@ -135,7 +140,7 @@ mod tests {
     }
 
     fn search(capacity: f64) -> (Option<f64>, usize) {
-        let plan = Plan::Limit { loss: 0.001, from: None, duration: SECOND };
+        let plan = Plan::Limit { loss: 0.001, from: None, tries: 2, duration: SECOND };
         let mut done = Vec::new();
         while let Some(step) = plan.next(&done) {
             done.push(play(step, capacity));
@@ -157,7 +162,7 @@ mod tests {
 
     #[test]
     fn rate_that_failed_once_by_bad_luck_is_tried_again() {
-        let plan = Plan::Limit { loss: 0.001, from: Some(1000.0), duration: SECOND };
+        let plan = Plan::Limit { loss: 0.001, from: Some(1000.0), tries: 2, duration: SECOND };
         let failed = play(Step { rate: Some(1000.0), duration: SECOND }, 900.0);
         let again = plan.next(std::slice::from_ref(&failed)).unwrap();
         assert_eq!(again.rate, Some(1000.0));
@@ -168,12 +173,25 @@ mod tests {
     }
 
     #[test]
+    fn rate_far_beyond_the_limit_is_not_tried_as_often_as_one_that_nearly_passed() {
+        let plan = Plan::Limit { loss: 0.001, from: Some(1000.0), tries: 5, duration: SECOND };
+        let tries = |capacity: f64| {
+            let mut done = Vec::new();
+            while let Some(step) = plan.next(&done).filter(|step| step.rate == Some(1000.0)) {
+                done.push(play(step, capacity));
+            }
+            done.len()
+        };
+        assert_eq!((tries(990.0), tries(500.0), tries(1000.0)), (5, 2, 1));
+    }
+
+    #[test]
     fn sender_that_cannot_keep_the_rate_ends_the_search_too() {
         let slow = |step: Step| {
             let rate = step.rate.unwrap().min(50_000.0);
             Outcome { step, ..play(Step { rate: Some(rate), ..step }, f64::INFINITY) }
         };
-        let plan = Plan::Limit { loss: 0.001, from: None, duration: SECOND };
+        let plan = Plan::Limit { loss: 0.001, from: None, tries: 2, duration: SECOND };
         let mut done = Vec::new();
         while let Some(step) = plan.next(&done) {
             done.push(slow(step));

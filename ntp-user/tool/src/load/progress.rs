@@ -1,5 +1,6 @@
-//! Shows how far a run is, on a terminal only.
+//! Shows how far a run is: a bar on a terminal, and elsewhere a line for each step that has ended.
 
+use std::io::{IsTerminal as _, stderr};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,10 +14,11 @@ const TICK: Duration = Duration::from_millis(100);
 /// A bar for the step that is being sent.
 pub(super) struct Progress {
     bar: ProgressBar,
+    has_lines: bool,
 }
 
 impl Progress {
-    /// Shows nothing when it is not wanted, or where standard error is no terminal.
+    /// Shows nothing when it is not wanted.
     pub(super) fn new(is_wanted: bool) -> Self {
         let bar = ProgressBar::with_draw_target(
             Some(1),
@@ -25,7 +27,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template("{msg} [{bar:40}] {eta}") {
             bar.set_style(style);
         }
-        Self { bar }
+        Self { bar, has_lines: is_wanted && !stderr().is_terminal() }
     }
 
     /// Begins a step.
@@ -39,13 +41,17 @@ impl Progress {
 
     /// Says what became of a step.
     pub(super) fn end(&self, outcome: &Outcome) {
-        self.bar.println(format!(
+        let line = format!(
             "{:>8}/s asked, {:>8}/s sent, {:>8}/s answered, {:.3} % lost",
             outcome.step.rate.map_or("max".to_owned(), show_rate),
             show_rate(outcome.sent_rate()),
             show_rate(outcome.answered_rate()),
             outcome.loss() * 100.0
-        ));
+        );
+        if self.has_lines {
+            eprintln!("{line}");
+        }
+        self.bar.println(line);
     }
 
     /// Ends the bar.

@@ -24,12 +24,16 @@ pub(super) fn bars(histogram: &Histogram<u64>) -> String {
     text
 }
 
+/// The lower bound of a bar, as many bars from 1 ns.
+pub(super) fn bound(index: i32) -> f64 {
+    2f64.powf(f64::from(index) / f64::from(PER_OCTAVE))
+}
+
 /// Lower bounds, nanoseconds, and how often a value was from there to the next.
-fn counts(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
+pub(super) fn counts(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
     if histogram.is_empty() {
         return Vec::new();
     }
-    let bound = |index: i32| 2f64.powf(f64::from(index) / f64::from(PER_OCTAVE));
     let (mut index, mut last) = (0, 0);
     let mut counts = Vec::new();
     while last < histogram.len() {

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::outcome::{Outcome, Probe};
 use crate::conditions::Conditions;
+use crate::units::show_ns;
 
 /// The quantiles that are shown.
 pub(crate) const QUANTILES: [(&str, f64); 6] =
@@ -97,6 +98,14 @@ fn quantiles(histogram: &Histogram<u64>) -> Value {
         (name.to_owned(), Value::from(histogram.value_at_quantile(quantile)))
     });
     Value::Object(values.into_iter().collect())
+}
+
+/// A quantile as people read it.
+fn show_at(histogram: &Histogram<u64>, quantile: f64) -> String {
+    if histogram.is_empty() {
+        return "-".to_owned();
+    }
+    show_ns(histogram.value_at_quantile(quantile) as f64)
 }
 
 /// A report of made-up figures.

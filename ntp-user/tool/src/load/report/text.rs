@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-use super::{QUANTILES, Report, chart};
+use super::{QUANTILES, Report, chart, show_at};
 use crate::load::outcome::{Outcome, Probe};
 use crate::units::{show_ns, show_rate};
 
@@ -123,13 +123,6 @@ fn quantiles(text: &mut String, histogram: &Histogram<u64>) {
         let _ = write!(text, "  {name} {}", show_at(histogram, quantile));
     }
     text.push('\n');
-}
-
-fn show_at(histogram: &Histogram<u64>, quantile: f64) -> String {
-    if histogram.is_empty() {
-        return "-".to_owned();
-    }
-    show_ns(histogram.value_at_quantile(quantile) as f64)
 }
 
 #[cfg(test)]
