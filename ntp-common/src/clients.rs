@@ -138,7 +138,8 @@ impl State {
         }
     }
 
-    /// What is lost when the record makes room at `now`: 0 for nothing, more for more; below 2^63.
+    /// What is lost when the record of a client makes room at `now`: 1 for nothing but its counts, more for more;
+    /// below 2^63.
     ///
     /// A client that is back at the start of its burst has nothing to lose but its counts. Of the others,
     /// those who came once go before those who came back, and among these those go first who owe least.
@@ -148,9 +149,12 @@ impl State {
         let owed = ahead(self.due_ns, now, sign);
         let is_fresh = sign.of_negated(ahead(self.due_ns.wrapping_add(FRESH_NS), now, sign));
         // A due time lies less than 2^51 ns ahead.
-        owed | (self.came_back as u64 & is_fresh) << 62
+        NOTHING_TO_LOSE + owed | (self.came_back as u64 & is_fresh) << 62
     }
 }
+
+/// [`State::worth`] of a client that has nothing to lose but its counts.
+const NOTHING_TO_LOSE: u64 = 1;
 
 /// A client, what decides about its next request, and its counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -179,17 +183,24 @@ impl Record {
 
 /// The way in which a client that has no record gets one; `None`: in none this time, it goes unrecorded.
 ///
-/// The least worth makes room, and if that is worth anything only once in [`RELUCTANCE`] times. A client
-/// that comes once, as every one of a flood does, takes at most one place of a set from those who came back.
+/// An empty one, or else the least worth makes room, and if that has anything to lose only once in [`RELUCTANCE`]
+/// times. A client that comes once, as every one of a flood does, takes at most one place of a set from those who
+/// came back.
 #[inline(always)]
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "below four")]
-pub const fn place(states: [State; WAYS], now: MonoNs, chance: u64, sign: Sign) -> Option<usize> {
-    let mut least = states[0].worth(now, sign);
+pub const fn place(
+    keys: [u64; WAYS],
+    states: [State; WAYS],
+    now: MonoNs,
+    chance: u64,
+    sign: Sign,
+) -> Option<usize> {
+    let mut least = worth_of(keys[0], states[0], now, sign);
     let mut way = 0u64;
     let mut next = 1;
     while next < WAYS {
-        let worth = states[next].worth(now, sign);
+        let worth = worth_of(keys[next], states[next], now, sign);
         let is_less = sign.of(worth.wrapping_sub(least));
         least ^= (least ^ worth) & is_less.wrapping_neg();
         // A product, of which the compiler knows no bounds: it would leave the mask below out, which the verifier
@@ -197,11 +208,18 @@ pub const fn place(states: [State; WAYS], now: MonoNs, chance: u64, sign: Sign) 
         way = way.wrapping_add((next as u64).wrapping_sub(way).wrapping_mul(is_less));
         next += 1;
     }
-    if least != 0 && chance & (RELUCTANCE - 1) != 0 {
+    if least > NOTHING_TO_LOSE && chance & (RELUCTANCE - 1) != 0 {
         None
     } else {
         Some(way as usize & (WAYS - 1))
     }
+}
+
+/// What is lost when a record makes room: 0 if it is nobody's.
+#[inline(always)]
+const fn worth_of(key: u64, state: State, now: MonoNs, sign: Sign) -> u64 {
+    let is_taken = sign.of(key | key.wrapping_neg());
+    state.worth(now, sign) & is_taken.wrapping_neg()
 }
 
 /// A line of the table as somebody reaches it: others may be doing the same. Whoever reads while another writes
@@ -311,7 +329,7 @@ fn newcomer(
     let at = |way| read_state(first, way);
     let chance = rules.chance(hash, now.0);
     let states = [at(0), at(1), at(2), at(3)];
-    let Some(way) = place(states, now, chance, rules.sign()) else { return };
+    let Some(way) = place(keys(first), states, now, chance, rules.sign()) else { return };
     let mut counts = Counts::new(now);
     counts.add(1, now);
     let due_ns = now.0.wrapping_add(rules.interval_ns);
@@ -454,6 +472,32 @@ mod tests {
         ask(&set, &rules, 6, 8_100);
         assert!([2, 4, 5, 6].into_iter().all(|number| has(&set, number)));
         assert!(!has(&set, 1) && !has(&set, 3));
+    }
+
+    #[test]
+    fn newcomer_takes_an_empty_place_before_anybody_makes_room() {
+        // Without a limit nobody has anything to lose at any time.
+        for rules in [rules(), rules().without_limit()] {
+            let set = Set::default();
+            for number in 1..=4 {
+                ask(&set, &rules, number, 60_000 * u64::from(number));
+                assert!((1..=number).all(|known| has(&set, known)), "after client {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn as_many_clients_as_there_are_places_keep_their_records() {
+        for rules in [rules(), rules().without_limit()] {
+            let set = Set::default();
+            for round in 0..5 {
+                for number in 1..=4 {
+                    ask(&set, &rules, number, 64_000 * round + 10_000 * u64::from(number));
+                }
+            }
+            let hits = [0, 1, 2, 3].map(|way| set.record(way).hits());
+            assert_eq!(hits, [5; 4]);
+        }
     }
 
     #[test]

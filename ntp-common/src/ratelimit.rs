@@ -36,9 +36,10 @@ pub struct ClientRules {
     pub multiplier: u64,
     /// Secret summand of the hash.
     pub seed: u64,
-    /// Time that an answer costs, nanoseconds; 0: there is no limit.
+    /// Time that an answer costs, nanoseconds; 0 without a limit.
     pub interval_ns: u64,
-    /// How far a client may be ahead of its due time, nanoseconds: what a burst costs but for one answer.
+    /// How far a client may be ahead of its due time, nanoseconds: what a burst costs but for one answer;
+    /// [`NO_LIMIT_NS`] if there is no limit.
     pub tolerance_ns: u64,
     /// The bits of the first half of an IPv6 address that tell clients apart.
     pub v6_mask: u64,
@@ -64,6 +65,10 @@ const _: () = assert!(size_of::<ClientRules>() == 8 * RULES_WORDS);
 
 /// Nobody is told.
 pub const NO_KISS: u16 = u16::MAX;
+
+/// [`ClientRules::tolerance_ns`] without a limit: more than a due time can lie ahead. One is still ahead now and then,
+/// by what it is rounded to, or because another CPU has read its clock a little later.
+const NO_LIMIT_NS: u64 = 1 << DUE_BITS;
 
 /// Bits of a due time, which wraps.
 const DUE_BITS: u32 = 56;
@@ -129,7 +134,7 @@ impl ClientRules {
         multiplier: 1,
         seed: 0,
         interval_ns: 0,
-        tolerance_ns: 0,
+        tolerance_ns: NO_LIMIT_NS,
         v6_mask: u64::MAX,
         v4_mask: u32::MAX,
         sets: 0,
@@ -151,6 +156,13 @@ impl ClientRules {
         self.v4_mask = if v4_bits >= 32 { u32::MAX } else { !(u32::MAX >> v4_bits) };
         self.v6_mask = if v6_bits >= 64 { u64::MAX } else { !(u64::MAX >> v6_bits) };
         self
+    }
+
+    /// Limits nobody.
+    #[must_use]
+    pub const fn without_limit(self) -> Self {
+        let Self { interval_ns, tolerance_ns, .. } = Self::OFF;
+        Self { interval_ns, tolerance_ns, ..self }
     }
 
     /// Limits every client.
@@ -289,6 +301,7 @@ impl ClientRules {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::State;
     use proptest::prelude::*;
 
     const LIMIT: Limit = Limit { interval_log2: 3, burst: 8, leak_log2: 2, kod_log2: 0 };
@@ -333,6 +346,18 @@ mod tests {
     #[test]
     fn without_a_limit_everything_is_answered() {
         assert_eq!(within_limit(&ClientRules::new(1, [1, 1]), 0, 1000), 1000);
+        assert_eq!(within_limit(&rules(LIMIT).without_limit(), 0, 1000), 1000);
+    }
+
+    #[test]
+    fn without_a_limit_nobody_is_over_it_whatever_the_order_of_requests() {
+        let rules = ClientRules::new(1, [1, 1]);
+        // Due times are kept to 256 ns, and CPUs do not read the clock in the order in which they charge.
+        let mut state = State::default();
+        for at_ns in [1_000_255, 1_000_256, 1_000_200, 900_000, 1_000_128, 1 << 50, 5] {
+            let due_ns = rules.admit(state.due_ns, MonoNs(at_ns)).expect("nobody is limited");
+            state = State::from_word(State { due_ns, ..state }.to_word());
+        }
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Clients {
     fn new(requests: Table) -> Arc<Self> {
         let rules = requests.rules();
         let sets = if rules.sets == 0 { 0 } else { COMMAND_SETS };
-        let unlimited = ClientRules { sets, interval_ns: 0, tolerance_ns: 0, ..rules };
+        let unlimited = ClientRules { sets, ..rules.without_limit() };
         Arc::new(Self { requests, commands: Table::on_heap(unlimited) })
     }
 
