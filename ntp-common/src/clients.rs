@@ -36,8 +36,8 @@ pub const SET_SIZE: usize = SET_LINES as usize * size_of::<ClientLine>();
 const _: () = assert!(SET_SIZE == 128 && LINE_WORDS == 2 * WAYS);
 
 /// An octet of the first line of a set that is always zero, and that therefore anybody may write at any time
-/// to have the line brought near: the highest one of a [`State`].
-pub const TOUCHED: usize = WAYS * 8 + 7;
+/// to have the line brought near: the lowest one of a [`State`].
+pub const TOUCHED: usize = WAYS * 8;
 
 /// Once in how many times a new client takes the place of one whose record still matters.
 ///
@@ -50,7 +50,7 @@ pub const RELUCTANCE: u64 = 16;
 /// due, nanoseconds: half an hour, twice the longest usual poll interval.
 const FRESH_NS: u64 = 1800 * NANOS_PER_SECOND;
 
-/// Who a client is: an address, or the prefix that it shares with others. Never 0.
+/// Who a client is: an address, or the prefix that it shares with others. Never 0, and its highest bit is clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientKey(u64);
 
@@ -63,6 +63,9 @@ pub enum ClientPrefix {
     V6(u64),
 }
 
+/// The bits of a key.
+const KEY_MASK: u64 = u64::MAX >> 1;
+
 impl ClientKey {
     /// The client at an IPv4 address, in host order.
     #[inline(always)]
@@ -72,11 +75,14 @@ impl ClientKey {
     }
 
     /// The client at an IPv6 address whose first half this is, in host order.
+    ///
+    /// The highest bit is left out: in all addresses that hosts have, it is what the second one is (RFC 4291
+    /// section 2.4; the half of the space that begins with 01 and 10 is not assigned).
     #[inline(always)]
     #[must_use]
     pub const fn of_v6(high: u64, mask: u64) -> Self {
         // Addresses that begin with ones are multicast: no client's.
-        Self(!(high & mask))
+        Self(!(high & mask) & KEY_MASK)
     }
 
     /// The key of a record; `None`: the record is empty.
@@ -96,46 +102,93 @@ impl ClientKey {
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "the lower half is the address")]
     pub const fn prefix(self) -> ClientPrefix {
-        if self.0 >> 32 == 1 { ClientPrefix::V4(self.0 as u32) } else { ClientPrefix::V6(!self.0) }
+        if self.0 >> 32 == 1 {
+            return ClientPrefix::V4(self.0 as u32);
+        }
+        let high = !self.0 & KEY_MASK;
+        ClientPrefix::V6(high | (high << 1 & !KEY_MASK))
     }
 }
 
-/// What decides about a client's next request, and about whether its record makes room for another's.
+/// What decides about a client's next request, and about whether its record makes room for another's; one word, as it
+/// is stored:
+///
+/// - bits 16 to 63: when its next request is due, see [`State::due`];
+/// - bit 15: whether it has asked more than once;
+/// - bits 8 to 14: requests that its counts do not have yet;
+/// - bits 0 to 7: zero, see [`TOUCHED`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct State {
-    /// When its next request is due, `CLOCK_MONOTONIC`, nanoseconds modulo 2^56 (2.3 years), to 256.
-    pub due_ns: u64,
-    /// Requests that its counts do not have yet, up to 127.
-    pub recent: u8,
-    /// Whether it has asked more than once.
-    pub came_back: bool,
-}
+pub struct State(u64);
 
-/// Bits of [`State::due_ns`] as it is stored, in units of 256 ns.
-const DUE_MASK: u64 = u64::MAX >> 16;
+/// The bits of [`State::due`] that are kept: the others are less than 256 ns.
+const DUE_MASK: u64 = !0xffff;
 
 /// The bit of [`State::came_back`].
-const CAME_BACK: u32 = 55;
+const CAME_BACK: u64 = 1 << 15;
+
+/// Where [`State::recent`] is.
+const RECENT_SHIFT: u32 = 8;
 
 impl State {
-    /// As it is stored: the time in units of 256 ns, the requests, and eight bits that are zero.
+    /// A client's state: when its next request is due, as [`ClientRules::admit`] gives it; requests that its counts
+    /// do not have yet, up to 127; and whether it has asked more than once.
     #[inline(always)]
     #[must_use]
-    pub const fn to_word(self) -> u64 {
-        let due = self.due_ns.wrapping_add(128) >> 8 & DUE_MASK;
-        due | (self.recent as u64 & 0x7f) << 48 | (self.came_back as u64) << CAME_BACK
+    pub const fn new(due: u64, recent: u8, came_back: bool) -> Self {
+        let due = due.wrapping_add(1 << 15) & DUE_MASK;
+        Self(due | (came_back as u64) << 15 | (recent as u64 & 0x7f) << RECENT_SHIFT)
     }
 
     /// Reads a state.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of a packed word")]
     pub const fn from_word(word: u64) -> Self {
-        Self {
-            due_ns: (word & DUE_MASK) << 8,
-            recent: (word >> 48) as u8 & 0x7f,
-            came_back: word >> CAME_BACK & 1 != 0,
+        Self(word)
+    }
+
+    /// As it is stored.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        self.0
+    }
+
+    /// When the next request is due, `CLOCK_MONOTONIC` in units of 2^-8 ns, to 256 ns; wraps after 2.3 years.
+    #[inline(always)]
+    #[must_use]
+    pub const fn due(self) -> u64 {
+        self.0 & DUE_MASK
+    }
+
+    /// Requests that the counts do not have yet, up to 127.
+    #[inline(always)]
+    #[must_use]
+    pub const fn recent(self) -> u8 {
+        (self.0 >> RECENT_SHIFT) as u8 & 0x7f
+    }
+
+    /// Whether the client has asked more than once.
+    #[inline(always)]
+    #[must_use]
+    pub const fn came_back(self) -> bool {
+        self.0 & CAME_BACK != 0
+    }
+
+    /// The same with counts that have all requests.
+    #[must_use]
+    pub const fn all_counted(self) -> Self {
+        Self::new(self.due(), 0, self.came_back())
+    }
+
+    /// The state after another request, which the counts do not have; `None` if they must have it now.
+    #[inline(always)]
+    #[must_use]
+    const fn after_another(self, due: u64) -> Option<Self> {
+        let recent = (self.0 & 0x7f << RECENT_SHIFT) + (1 << RECENT_SHIFT);
+        if recent & (MOST_RECENT as u64) << RECENT_SHIFT != 0 {
+            return None;
         }
+        Some(Self(due.wrapping_add(1 << 15) & DUE_MASK | recent | CAME_BACK))
     }
 
     /// What is lost when the record of a client makes room at `now`: 1 for nothing but its counts, more for more;
@@ -146,10 +199,10 @@ impl State {
     #[inline(always)]
     #[must_use]
     const fn worth(self, now: MonoNs, sign: Sign) -> u64 {
-        let owed = ahead(self.due_ns, now, sign);
-        let is_fresh = sign.of_negated(ahead(self.due_ns.wrapping_add(FRESH_NS), now, sign));
-        // A due time lies less than 2^51 ns ahead.
-        NOTHING_TO_LOSE + owed | (self.came_back as u64 & is_fresh) << 62
+        let owed = ahead(self.due(), now, sign);
+        let is_fresh = sign.of_negated(ahead(self.due().wrapping_add(FRESH_NS << 8), now, sign));
+        // A due time lies less than 2^59 units ahead.
+        NOTHING_TO_LOSE + owed | (self.came_back() as u64 & is_fresh) << 62
     }
 }
 
@@ -171,13 +224,13 @@ pub struct Record {
 /// holds the counts may take longer to come than all the rest of an answer.
 pub const MOST_RECENT: u8 = 64;
 
-const _: () = assert!(MOST_RECENT <= 0x7f);
+const _: () = assert!(MOST_RECENT <= 0x7f && MOST_RECENT.is_power_of_two());
 
 impl Record {
     /// Requests, recent ones included.
     #[must_use]
     pub const fn hits(&self) -> u32 {
-        self.counts.hits.wrapping_add(self.state.recent as u32)
+        self.counts.hits.wrapping_add(self.state.recent() as u32)
     }
 }
 
@@ -277,14 +330,14 @@ pub fn charge_in_haste(
     key: ClientKey,
     now: MonoNs,
 ) -> bool {
-    let Some(way) = rules.find(&keys(first), key) else { return false };
-    let state = read_state(first, way);
-    let recent = state.recent.wrapping_add(1);
-    let Some(due_ns) = rules.admit(state.due_ns, now) else { return false };
-    if recent >= MOST_RECENT {
+    let way = rules.likely_way(&keys(first), key);
+    if first.read(way) != key.to_bits() {
         return false;
     }
-    write_state(first, way, State { due_ns, recent, came_back: true });
+    let state = read_state(first, way);
+    let Some(due) = rules.admit(state.due(), now) else { return false };
+    let Some(state) = state.after_another(due) else { return false };
+    write_state(first, way, state);
     true
 }
 
@@ -304,15 +357,15 @@ pub fn charge(
     };
     let state = read_state(first, way);
     let mut counts = read_counts(second, way);
-    counts.add(state.recent.wrapping_add(1), now);
-    let (verdict, due_ns) = match rules.admit(state.due_ns, now) {
-        Some(due_ns) => (Verdict::Answer, due_ns),
-        None => rules.refuse(state.due_ns, now, rules.chance(hash, counts.hits.into())),
+    counts.add(state.recent().wrapping_add(1), now);
+    let (verdict, due) = match rules.admit(state.due(), now) {
+        Some(due) => (Verdict::Answer, due),
+        None => rules.refuse(state.due(), now, rules.chance(hash, counts.hits.into())),
     };
     if matches!(verdict, Verdict::Drop | Verdict::Kiss) {
         counts.drops = counts.drops.wrapping_add(1);
     }
-    write_state(first, way, State { due_ns, recent: 0, came_back: true });
+    write_state(first, way, State::new(due, 0, true));
     write_counts(second, way, counts);
     verdict
 }
@@ -332,8 +385,7 @@ fn newcomer(
     let Some(way) = place(keys(first), states, now, chance, rules.sign()) else { return };
     let mut counts = Counts::new(now);
     counts.add(1, now);
-    let due_ns = now.0.wrapping_add(rules.interval_ns);
-    write_state(first, way, State { due_ns, recent: 0, came_back: false });
+    write_state(first, way, State::new(rules.first_due(now), 0, false));
     write_counts(second, way, counts);
     first.write(way, key.to_bits());
 }
@@ -407,8 +459,10 @@ mod tests {
             assert_eq!(key.prefix(), ClientPrefix::V4(address));
             assert_eq!(ClientKey::from_bits(key.to_bits()), Some(key));
         }
-        for high in [0, 0x2001_0db8_0000_0001, 0xfe80_0000_0000_0000] {
-            assert_eq!(ClientKey::of_v6(high, u64::MAX).prefix(), ClientPrefix::V6(high));
+        for high in [0, 0x2001_0db8_0000_0001, 0x3fff << 48, 0xfc00 << 48, 0xfe80 << 48] {
+            let key = ClientKey::of_v6(high, u64::MAX);
+            assert_eq!(key.prefix(), ClientPrefix::V6(high));
+            assert_eq!(key.to_bits() >> 63, 0);
         }
         assert_eq!(
             ClientKey::of_v4(0xc000_02ff, 0xffff_ff00).prefix(),
@@ -526,8 +580,8 @@ mod tests {
             assert_eq!(busy.charge_in_haste(&rules, key, now), Verdict::Answer);
             let (busy, calm) = (busy.record(0), calm.record(0));
             assert_eq!((busy.hits(), calm.hits()), (number, number));
-            assert_eq!(busy.state.due_ns, calm.state.due_ns);
-            assert!(busy.state.recent < MOST_RECENT && calm.state.recent == 0);
+            assert_eq!(busy.state.due(), calm.state.due());
+            assert!(busy.state.recent() < MOST_RECENT && calm.state.recent() == 0);
             if number > 140 {
                 assert!(busy.counts.interval.abs_diff(calm.counts.interval) < 40);
             }
@@ -541,18 +595,25 @@ mod tests {
             set.charge_in_haste(&rules, key, MonoNs(NANOS_PER_SECOND));
         }
         let Record { state, counts, .. } = set.record(0);
-        assert_eq!((counts.hits, state.recent), (100, 0));
+        assert_eq!((counts.hits, state.recent()), (100, 0));
         assert!((50..92).contains(&counts.drops), "{}", counts.drops);
     }
 
     proptest! {
         #[test]
-        fn octet_that_is_touched_is_always_zero(due_ns: u64, recent in 0..128u8, came_back: bool) {
-            let word = State { due_ns, recent, came_back }.to_word();
-            prop_assert_eq!(word.to_le_bytes()[TOUCHED % 8], 0);
-            let read = State::from_word(word);
-            prop_assert_eq!((read.recent, read.came_back), (recent, came_back));
-            prop_assert!(((read.due_ns.wrapping_sub(due_ns) << 8).cast_signed() >> 8).abs() <= 128);
+        fn octet_that_is_touched_is_always_zero(due: u64, recent in 0..127u8, came_back: bool) {
+            let state = State::new(due, recent, came_back);
+            let near = |due_read: u64| (due_read.wrapping_sub(due).cast_signed()).abs() <= 1 << 15;
+            prop_assert_eq!(state.to_word().to_le_bytes()[TOUCHED % 8], 0);
+            prop_assert_eq!((state.recent(), state.came_back()), (recent, came_back));
+            prop_assert!(near(state.due()));
+            let Some(next) = state.after_another(due) else {
+                prop_assert!(recent + 1 >= MOST_RECENT);
+                return Ok(());
+            };
+            prop_assert_eq!(next.to_word().to_le_bytes()[TOUCHED % 8], 0);
+            prop_assert_eq!((next.recent(), next.came_back()), (recent + 1, true));
+            prop_assert!(near(next.due()));
         }
     }
 }

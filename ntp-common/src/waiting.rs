@@ -18,6 +18,10 @@ pub const WAITING: usize = 4;
 /// A CPU is busy while its requests come closer to each other than this, nanoseconds.
 pub const BUSY_NS: u64 = 1000;
 
+/// Sets of a table that is near: the second-level cache of a CPU has room for all their first lines, 512 KiB, and a
+/// request need not wait to be charged.
+pub const NEAR_SETS: u32 = 8192;
+
 /// Words of the set of clients that were over the limit.
 const CAUGHT_WORDS: usize = 256;
 
@@ -75,6 +79,14 @@ impl Waiting {
     /// Nothing waits, and nobody was over the limit.
     pub const EMPTY: Self =
         Self { last_ns: 0, turn: 0, requests: [Charge::NONE; WAITING], caught: [0; CAUGHT_WORDS] };
+
+    /// Notes the next request of this CPU, which is charged at once, and says whether the CPU is busy.
+    #[inline(always)]
+    pub const fn is_busy(&mut self, now: MonoNs) -> bool {
+        let gap = now.0.wrapping_sub(self.last_ns);
+        self.last_ns = now.0;
+        gap < BUSY_NS
+    }
 
     /// Takes the next request of this CPU and says who is charged now.
     #[inline(always)]

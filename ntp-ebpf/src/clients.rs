@@ -9,7 +9,7 @@ use ntp_common::clients::{ClientKey, Line, TOUCHED, charge, charge_in_haste};
 use ntp_common::maps::ServingPage;
 use ntp_common::ratelimit::{ClientRules, Verdict};
 use ntp_common::time::MonoNs;
-use ntp_common::waiting::{Charge, Turn, Waiting};
+use ntp_common::waiting::{Charge, NEAR_SETS, Turn, Waiting};
 
 use crate::maps::{CLIENTS, WAITING};
 
@@ -67,9 +67,16 @@ pub(crate) fn request(page: *const ServingPage, client: Client, now: MonoNs) -> 
     let Some(waiting) = WAITING.get_ptr_mut(0) else { return Verdict::Answer };
     // SAFETY: the entry is this CPU's, and programs of one CPU do not interrupt each other.
     let waiting = unsafe { &mut *waiting };
+    if rules.sets <= NEAR_SETS {
+        if waiting.is_busy(now) && charge_quickly(rules, &request) {
+            return Verdict::Answer;
+        }
+        return verdict(charge_at_leisure(rules, request.key, request.hash, request.now.0));
+    }
     match waiting.next(request) {
         Turn::Itself => {
-            charge_at_leisure(rules, &waiting.take());
+            let waited = waiting.take();
+            charge_at_leisure(rules, waited.key, waited.hash, waited.now.0);
             charge_now(rules, waiting, &request)
         }
         Turn::Caught => charge_now(rules, waiting, &request),
@@ -86,14 +93,11 @@ pub(crate) fn request(page: *const ServingPage, client: Client, now: MonoNs) -> 
 /// Charges a client for one request, and remembers it if it is over the limit.
 #[inline(always)]
 fn charge_now(rules: &ClientRules, waiting: &mut Waiting, charged: &Charge) -> Verdict {
-    let verdict = match charge_at_leisure(rules, charged) {
-        DROP => Verdict::Drop,
-        KISS => Verdict::Kiss,
-        LEAK => Verdict::Leak,
-        _ => return Verdict::Answer,
-    };
-    waiting.catch(charged.hash);
-    verdict
+    let code = charge_at_leisure(rules, charged.key, charged.hash, charged.now.0);
+    if code != ANSWER {
+        waiting.catch(charged.hash);
+    }
+    verdict(code)
 }
 
 /// Charges a client that has a record, is within the limit, and needs nothing else.
@@ -110,15 +114,25 @@ const LEAK: u32 = 1;
 const KISS: u32 = 2;
 const DROP: u32 = 3;
 
+#[inline(always)]
+fn verdict(code: u32) -> Verdict {
+    match code {
+        DROP => Verdict::Drop,
+        KISS => Verdict::Kiss,
+        LEAK => Verdict::Leak,
+        _ => Verdict::Answer,
+    }
+}
+
 /// Charges a client for one request, whatever it takes. Not a part of the one function, whose registers it would
 /// have spilled.
 #[inline(never)]
-fn charge_at_leisure(rules: &ClientRules, charged: &Charge) -> u32 {
-    let Some(key) = charged.client() else { return ANSWER };
-    let set = rules.set_of(charged.hash);
+fn charge_at_leisure(rules: &ClientRules, key: u64, hash: u64, now_ns: u64) -> u32 {
+    let Some(key) = ClientKey::from_bits(key) else { return ANSWER };
+    let set = rules.set_of(hash);
     let Some(first) = LiveLine::at(set) else { return ANSWER };
     let Some(second) = LiveLine::at(rules.sets + set) else { return ANSWER };
-    match charge(&first, &second, rules, (key, charged.hash), charged.now) {
+    match charge(&first, &second, rules, (key, hash), MonoNs(now_ns)) {
         Verdict::Answer => ANSWER,
         Verdict::Leak => LEAK,
         Verdict::Kiss => KISS,

@@ -7,6 +7,7 @@ use ntp_common::counters::{Family, KISSES, LEAKED, Reason, answered_index};
 use ntp_common::maps::ServingPage;
 use ntp_common::ratelimit::Verdict;
 use ntp_common::respond::{make_kiss_rate, respond};
+use ntp_common::time::MonoNs;
 use ntp_common::wire::version_of;
 
 use crate::clients::Client;
@@ -41,10 +42,11 @@ fn answer_v4(frame: Bounds, at: usize) -> Result<usize, Stop> {
     }
     let page = serving_page()?;
     check_plain(datagram)?;
+    let now = clock::now();
     check_destination(frame, local(page).has_v4(ip.destination))?;
     access::check_v4(page, ip.source)?;
     let addresses = Sum::ZERO.add_u32(ip.source).add_u32(ip.destination);
-    let counter = reply(page, datagram, addresses, Client::V4(ip.source))?;
+    let counter = reply(page, datagram, addresses, Client::V4(ip.source), now)?;
 
     let (source, destination) = (ip.source, ip.destination);
     ip.source = destination;
@@ -73,6 +75,7 @@ fn answer_v6(frame: Bounds, at: usize) -> Result<usize, Stop> {
     let datagram = unsafe { &mut *datagram };
     let page = serving_page()?;
     check_plain(datagram)?;
+    let now = clock::now();
     let (source, destination) = (ip.source, ip.destination);
     check_destination(frame, local(page).has_v6(destination))?;
     access::check_v6(page, source)?;
@@ -81,7 +84,7 @@ fn answer_v6(frame: Bounds, at: usize) -> Result<usize, Stop> {
         .add_u64(source[1])
         .add_u64(destination[0])
         .add_u64(destination[1]);
-    let counter = reply(page, datagram, addresses, Client::V6(source[0]))?;
+    let counter = reply(page, datagram, addresses, Client::V6(source[0]), now)?;
 
     ip.source = destination;
     ip.destination = source;
@@ -99,6 +102,7 @@ fn reply(
     datagram: &mut PlainDatagram,
     addresses: Sum,
     client: Client,
+    now: MonoNs,
 ) -> Result<usize, Reason> {
     let PlainDatagram { udp, payload } = datagram;
     let len = (PLAIN_UDP_LEN as u16).to_be();
@@ -114,7 +118,6 @@ fn reply(
         return Err(Reason::Checksum);
     }
 
-    let now = clock::now();
     // Who is not answered here is charged by the daemon.
     if !snapshot::may_be_valid(page, now) {
         return Err(Reason::NoSnapshot);

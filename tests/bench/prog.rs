@@ -12,6 +12,8 @@ mod frame;
 #[path = "../testrun/kernel.rs"]
 #[expect(dead_code, reason = "the tests look at the frames that come back")]
 mod kernel;
+#[path = "prog/scale.rs"]
+mod scale;
 #[path = "prog/subjects.rs"]
 mod subjects;
 #[path = "../testrun/world.rs"]
@@ -36,6 +38,8 @@ const PACKETS: u32 = 20_000;
 
 const XDP_TX: u32 = 3;
 const BASELINE: &str = "reflect_clock";
+/// The argument that asks for [`scale`].
+const SCALE: &str = "scale";
 
 /// Nanoseconds a packet, in each round.
 struct Measurements {
@@ -52,6 +56,16 @@ fn main() -> Result<()> {
     let mut subjects = subjects()?;
     let only: Vec<String> =
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if only == [SCALE] {
+        subjects.retain(|one| scale::SUBJECTS.contains(&one.name));
+        let results = scale::measure(&mut subjects)?;
+        if json {
+            print_scale_json(&results)?;
+        } else {
+            print_scale_table(&results);
+        }
+        return Ok(());
+    }
     if let Some(unknown) = only.iter().find(|only| subjects.iter().all(|one| one.name != **only)) {
         let names: Vec<&str> = subjects.iter().map(|subject| subject.name).collect();
         bail!("nothing is called {unknown}: there is {}", names.join(", "));
@@ -203,4 +217,30 @@ fn print_table(results: &[Measurements]) -> Result<()> {
     }
     println!("\nratios are against {BASELINE}: a reflector that reads the clock once");
     Ok(())
+}
+
+fn print_scale_json(results: &[(Measurements, Measurements)]) -> Result<()> {
+    let rows: Vec<_> = results
+        .iter()
+        .map(|(alone, both)| {
+            let (alone_ns, both_ns) = (median(&alone.ns), median(&both.ns));
+            serde_json::json!({
+                "name": both.name, "value": both_ns, "unit": "ns", "ratio": both_ns / alone_ns,
+                "against": "one CPU",
+            })
+        })
+        .collect();
+    println!("{}", serde_json::to_string_pretty(&rows)?);
+    Ok(())
+}
+
+fn print_scale_table(results: &[(Measurements, Measurements)]) {
+    println!("ns a packet on each of two CPUs that answer at the same time, and on one alone\n");
+    println!("{:>7}  {:>6}  {:>6}  program", "ratio", "both", "alone");
+    for (alone, both) in results {
+        let (alone_ns, both_ns) = (median(&alone.ns), median(&both.ns));
+        let ratio = both_ns / alone_ns;
+        println!("{ratio:>6.2}x  {both_ns:>6.0}  {alone_ns:>6.0}  {}", both.name);
+    }
+    println!("\nratios are of both to alone: 1 where no CPU waits for another");
 }

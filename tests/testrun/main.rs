@@ -12,10 +12,12 @@ mod identity;
 mod kernel;
 mod leap;
 mod limits;
+mod memory;
 mod model;
 mod random;
 mod rules;
 mod torn;
+mod waits;
 mod world;
 
 use std::process::ExitCode;
@@ -43,7 +45,10 @@ fn main() -> ExitCode {
         trial("clients_are_charged_as_the_user_path_charges_them", limits::identity),
         trial("client_is_charged_once_whichever_path_it_takes", limits::shared_table),
         trial("busy_cpu_limits_and_counts_all_the_same", busy::limit_and_counts),
+        trial("without_a_limit_no_request_counts_as_over_it", busy::without_a_limit),
         trial("flood_of_invented_sources_shuts_no_honest_client_out", limits::flood),
+        trial("a_million_clients_take_the_memory_that_is_stated", memory::million_clients),
+        trial("no_cpu_waits_for_another", waits::fast_path),
         trial("no_answer_is_torn_while_snapshots_are_replaced", torn::answers),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -93,9 +93,19 @@ impl Server {
         self.runner.run(program, frame, 1)
     }
 
+    /// The program's number in the kernel.
+    pub(crate) fn id(&mut self) -> Result<u32> {
+        Ok(self.program.xdp()?.info()?.id())
+    }
+
     /// The program, to be run by others.
     pub(crate) fn descriptor(&mut self) -> Result<ProgramFd> {
         Ok(self.program.xdp()?.fd()?.try_clone()?)
+    }
+
+    /// Memory of the program's maps, octets, as it states it.
+    pub(crate) fn octets(&self) -> usize {
+        self.program.octets()
     }
 
     /// What the program counted so far.

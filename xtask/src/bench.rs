@@ -24,6 +24,12 @@ enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// Nanoseconds a packet on two CPUs that answer at the same time, beside one alone
+    Scale {
+        /// Print an array of {"name", "value", "unit", "ratio", "against"} instead of a table
+        #[arg(long)]
+        json: bool,
+    },
     /// Nanoseconds a request, all on one CPU: generator, server and sink, beside a bare reflector
     Inline(Load),
     /// Answers a second of ours on two CPUs, beside chrony; and clients among a flood
@@ -66,7 +72,8 @@ struct Load {
 /// The objects or the benchmark can't be built, or the kernel does not run them.
 pub(crate) fn run(arguments: &BenchArguments) -> Result<()> {
     match arguments.bench {
-        Bench::Prog { json } => prog(json),
+        Bench::Prog { json } => prog(&[], json),
+        Bench::Scale { json } => prog(&["scale"], json),
         Bench::Inline(load) => under_load("inline", load, None),
         Bench::Live(Tried { load, tries }) => under_load("live", load, Some(tries)),
         Bench::Peers { tried: Tried { load, tries }, install } => {
@@ -103,13 +110,15 @@ fn under_load(name: &str, Load { json }: Load, tries: Option<u8>) -> Result<()> 
     show(&mut command)
 }
 
-fn prog(json: bool) -> Result<()> {
+/// Builds everything, and runs the benchmark of programs.
+fn prog(what: &[&str], json: bool) -> Result<()> {
     if json {
         report::divert_to_stderr();
     }
     build_ebpf::run()?;
     let mut command = cargo();
     command.args(["bench", "--quiet", "--package", "ntp-xdp-tests", "--bench", "prog", "--"]);
+    command.args(what);
     if json {
         command.arg("--json");
     }

@@ -1,6 +1,7 @@
 //! The loaded program and its maps.
 
-use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::{fs, io};
 
 use aya::maps::{Map, MapData, PerCpuArray};
 use aya::programs::Xdp;
@@ -164,13 +165,16 @@ impl Program {
         Ok(total)
     }
 
-    /// Memory of all maps, octets.
+    /// Memory of all maps, octets, by the kernel's own account; by ours where it does not give one.
     #[must_use]
     pub fn octets(&self) -> usize {
-        let cpus = nr_cpus().unwrap_or(1);
-        let clients = self.client_sets.max(1) as usize * SET_SIZE;
-        let tables = ACL_TABLES as usize * ACL_TABLE_SIZE;
-        SERVING_SIZE + tables + clients + cpus * (COUNTERS_SIZE + WAITING_SIZE)
+        let accounted: Option<usize> = self.ebpf.maps().map(|(_, map)| accounted(map)).sum();
+        accounted.unwrap_or_else(|| {
+            let cpus = nr_cpus().unwrap_or(1);
+            let clients = self.client_sets.max(1) as usize * SET_SIZE;
+            let tables = ACL_TABLES as usize * ACL_TABLE_SIZE;
+            SERVING_SIZE + tables + clients + cpus * (COUNTERS_SIZE + WAITING_SIZE)
+        })
     }
 
     fn array(&self, name: &'static str) -> Result<&MapData, LoadError> {
@@ -179,6 +183,15 @@ impl Program {
             _ => Err(LoadError::Missing(name)),
         }
     }
+}
+
+/// The kernel's account of a map's memory, octets: `memlock` of proc_pid_fdinfo(5).
+fn accounted(map: &Map) -> Option<usize> {
+    let (Map::Array(data) | Map::PerCpuArray(data)) = map else { return None };
+    let descriptor = data.fd().as_fd().as_raw_fd();
+    let account = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
+    let line = account.lines().find_map(|line| line.strip_prefix("memlock:"))?;
+    line.trim().parse().ok()
 }
 
 /// An error and what it was caused by, in one line.

@@ -11,8 +11,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ntp_common::clients::{
-    ClientKey, ClientPrefix, Counts, LINE_WORDS, Line, Record, SET_LINES, SET_SIZE, State, WAYS,
-    charge, keys, record, seen_at, write_counts, write_state,
+    ClientKey, ClientPrefix, Counts, LINE_WORDS, Line, Record, SET_LINES, SET_SIZE, WAYS, charge,
+    keys, record, seen_at, write_counts, write_state,
 };
 use ntp_common::ratelimit::{ClientRules, RULES_WORDS, Verdict};
 use ntp_common::time::MonoNs;
@@ -178,7 +178,7 @@ impl Clients {
         let slot = slot.checked_sub(self.requests.slots()).unwrap_or(slot);
         if let Some((set, way)) = table.slot(slot) {
             let Record { state, counts, .. } = set.record(way);
-            write_state(&set.first, way, State { recent: 0, ..state });
+            write_state(&set.first, way, state.all_counted());
             write_counts(&set.second, way, Counts { hits: 0, drops: 0, ..counts });
         }
     }

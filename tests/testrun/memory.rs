@@ -1,0 +1,69 @@
+//! Memory for a million clients: fixed from the start, as much as the program states, and little.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+
+use anyhow::{Context, Result, ensure};
+use aya::maps::MapInfo;
+use aya::programs::loaded_programs;
+use ntp_common::ratelimit::{ClientRules, Limit};
+use ntp_common::time::MonoNs;
+use ntp_user::serving::clients::sets_in;
+
+use crate::again::{Again, sender};
+use crate::kernel::monotonic_ns;
+use crate::world::{Server, running};
+
+/// `clientloglimit` for a million clients, octets.
+const CLIENT_LOG_LIMIT: u64 = 36 << 20;
+
+/// What all maps may take, octets: the daemon's own memory, some 10 MiB, and they are to be 64 MiB together at most.
+const MOST: usize = 48 << 20;
+
+const LIMIT: Limit = Limit { interval_log2: 3, burst: 8, leak_log2: 2, kod_log2: 0 };
+
+const SECRET: [u64; 2] = [0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
+
+/// Clients that ask.
+const ASKING: u32 = 100_000;
+
+pub(crate) fn million_clients() -> Result<()> {
+    let rules = ClientRules::new(sets_in(CLIENT_LOG_LIMIT), SECRET);
+    let mut server = Server::load_with(rules.with_limit(LIMIT))?;
+    ensure!(server.clients.capacity() >= 1_000_000, "room for {}", server.clients.capacity());
+    let before = accounted(&mut server)?;
+    println!("{before} octets for {} clients", server.clients.capacity());
+    ensure!(before == server.octets(), "stated are {}, not {before}", server.octets());
+    ensure!(before > sets_in(CLIENT_LOG_LIMIT) as usize * 128, "the records are not in {before}");
+    ensure!(before <= MOST, "{before} octets");
+
+    server.page.publish(&running());
+    let mut again = Again::load()?;
+    let senders: Vec<u64> = (0..ASKING).map(|number| sender(0x0a00_0001 + number)).collect();
+    let frame = again.set_senders(&senders)?;
+    again.set_measured(&server.descriptor()?)?;
+    again.run("again_many", &frame, ASKING)?;
+    let known = server.clients.iter(MonoNs(monotonic_ns())).count();
+    println!("{known} of {ASKING} clients are known");
+    ensure!(known * 100 >= ASKING as usize * 99, "{known} of {ASKING} clients are known");
+    let after = accounted(&mut server)?;
+    ensure!(after == before, "{after} octets with clients, {before} without");
+    Ok(())
+}
+
+/// The kernel's account of all maps that the program uses, octets.
+fn accounted(server: &mut Server) -> Result<usize> {
+    let id = server.id()?;
+    let program = loaded_programs().find_map(|program| program.ok().filter(|info| info.id() == id));
+    let maps = program.context("the program is not there")?.map_ids()?.context("it has no maps")?;
+    ensure!(maps.len() >= 5, "{} maps", maps.len());
+    maps.into_iter().map(account_of).sum()
+}
+
+fn account_of(map: u32) -> Result<usize> {
+    let descriptor = MapInfo::from_id(map)?.fd()?;
+    let path = format!("/proc/self/fdinfo/{}", descriptor.as_fd().as_raw_fd());
+    let account = fs::read_to_string(path)?;
+    let line = account.lines().find_map(|line| line.strip_prefix("memlock:"));
+    Ok(line.context("the kernel does not say how much memory a map takes")?.trim().parse()?)
+}
