@@ -27,6 +27,8 @@ pub(super) struct Reading {
 pub(super) struct State {
     /// Where it was asked.
     pub(super) server: String,
+    /// Why it may tell less than it could.
+    pub(super) limited_by: Option<String>,
     pub(super) tracking: Tracking,
     pub(super) sources: Vec<Source>,
     /// `None`: it does not tell over this connection.
@@ -71,7 +73,9 @@ pub(super) fn read(link: &mut Link, clients: usize) -> Result<Reading> {
     }
     let clients = if totals.is_some() { clients::most(link, clients)? } else { Vec::new() };
     let server = link.name().to_owned();
-    let state = State { server, tracking, sources, stats: totals, paths, interfaces, clients };
+    let limited_by = link.limited_by().map(str::to_owned);
+    let state =
+        State { server, limited_by, tracking, sources, stats: totals, paths, interfaces, clients };
     Ok(Reading { at, state })
 }
 
@@ -87,7 +91,10 @@ fn sources(link: &mut Link) -> Result<Vec<Source>> {
             continue;
         };
         let name = match link.ask(Question::SourceName(data.address))? {
-            Some(Reply::SourceName(name)) if !name.is_empty() => name,
+            // Of a daemon that may be anybody's, and goes to a terminal.
+            Some(Reply::SourceName(name)) if !name.is_empty() => {
+                name.replace(char::is_control, "?")
+            }
             _ => show_address(data.address),
         };
         sources.push(Source { name, data });

@@ -37,6 +37,11 @@ pub(super) fn value(seen: &Seen) -> Value {
     })
 }
 
+/// What there is to tell of a daemon that nobody reaches.
+pub(super) fn unreachable(error: &anyhow::Error) -> Value {
+    json!({"health": "unreachable", "reasons": [format!("{error:#}")]})
+}
+
 /// The name of what became of a source.
 pub(super) const fn status(status: SourceStatus) -> &'static str {
     match status {

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use ntp_engine::candm::{MAX_REPLY_LEN, NoAnswer, Question, Reply};
 
 use super::arguments::LinkArguments;
@@ -23,6 +23,7 @@ const TRIES: u32 = 3;
 pub(super) struct Link {
     socket: Socket,
     name: String,
+    limited_by: Option<String>,
     sequence: u32,
 }
 
@@ -75,11 +76,18 @@ impl Link {
                 let ip: IpAddr = address
                     .parse()
                     .with_context(|| format!("`{address}` is neither a path nor an address"))?;
-                Self::network(SocketAddr::new(ip, port))
+                let mut link = Self::network(SocketAddr::new(ip, port))?;
+                link.limited_by =
+                    Some("over the network; over its socket the daemon does".to_owned());
+                Ok(link)
             }
             None => match Named::connect(Path::new(USUAL_SOCKET)) {
                 Ok(named) => Ok(Self::new(Socket::Local(named), USUAL_SOCKET.to_owned())),
-                Err(_) => Self::network(SocketAddr::new([127, 0, 0, 1].into(), port)),
+                Err(error) => {
+                    let mut link = Self::network(SocketAddr::new([127, 0, 0, 1].into(), port))?;
+                    link.limited_by = Some(format!("{USUAL_SOCKET}: {}", plain(&error)));
+                    Ok(link)
+                }
             },
         }
     }
@@ -93,7 +101,12 @@ impl Link {
     }
 
     fn new(socket: Socket, name: String) -> Self {
-        Self { socket, name, sequence: 0 }
+        Self { socket, name, limited_by: None, sequence: 0 }
+    }
+
+    /// Why the daemon may tell less than it could.
+    pub(super) fn limited_by(&self) -> Option<&str> {
+        self.limited_by.as_deref()
     }
 
     /// Where the daemon is.
@@ -110,7 +123,7 @@ impl Link {
         let packet = question.packet(self.sequence);
         for _ in 0..TRIES {
             if let Err(error) = self.send(&packet) {
-                bail!("nobody listens at {}: {error}", self.name);
+                return Err(self.nobody(&error));
             }
             match self.answer(question)? {
                 Some(Ok(reply)) => return Ok(Some(reply)),
@@ -131,7 +144,7 @@ impl Link {
             let len = match self.receive(&mut buffer) {
                 Ok(len) => len,
                 Err(error) if is_silence(&error) => return Ok(None),
-                Err(error) => bail!("nobody listens at {}: {error}", self.name),
+                Err(error) => return Err(self.nobody(&error)),
             };
             match question.answer(self.sequence, &buffer[..len]) {
                 // Of an earlier question that was asked twice.
@@ -140,6 +153,16 @@ impl Link {
             }
         }
         Ok(None)
+    }
+
+    /// What there is to say when nobody listens.
+    fn nobody(&self, error: &io::Error) -> Error {
+        let tried = self.limited_by.as_ref().map_or(String::new(), |why| format!("; {why}"));
+        anyhow!(
+            "no daemon listens at {}: {}{tried} (`systemctl status ntp-xdpd` tells whether it runs)",
+            self.name,
+            plain(error)
+        )
     }
 
     fn send(&self, packet: &[u8]) -> io::Result<usize> {
@@ -155,6 +178,12 @@ impl Link {
             Socket::Network(socket) => socket.recv(buffer),
         }
     }
+}
+
+/// What the system says, without its number.
+fn plain(error: &io::Error) -> String {
+    let said = error.to_string();
+    said.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 fn is_silence(error: &io::Error) -> bool {

@@ -7,11 +7,13 @@ mod clients;
 mod gather;
 mod health;
 mod json;
-mod keys;
 mod link;
+mod look;
 mod rates;
+mod requests;
 mod screen;
 mod table;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod top;
@@ -27,8 +29,9 @@ pub use arguments::{StatusArguments, TopArguments};
 use gather::{Reading, State};
 use health::Health;
 use link::Link;
+use look::Look;
 use rates::Rates;
-use screen::{Look, Screen};
+use screen::Screen;
 pub use top::run as top;
 
 /// The exit status when the daemon can't be asked.
@@ -59,6 +62,9 @@ pub fn run(arguments: &StatusArguments) -> Result<ExitCode> {
     let seen = match look(arguments) {
         Ok(seen) => seen,
         Err(error) => {
+            if arguments.json {
+                println!("{:#}", json::unreachable(&error));
+            }
             eprintln!("error: {error:#}");
             return Ok(ExitCode::from(UNREACHABLE));
         }

@@ -1,79 +1,30 @@
-//! The state on one screen.
+//! The state on one screen: the verdict, the clock, its sources, what is answered by which path, who asks.
 
-use ntp_engine::candm::{PathCounts, SourceMode, SourceStatus};
+use ntp_engine::candm::{SourceMode, SourceStatus};
 
 use super::Seen;
 use super::gather::{Source, show_address};
 use super::health::{Level, most_off_s};
 use super::json::interval_s;
-use super::rates::PathRates;
-use super::table::{Table, bar, grouped, reach, shown_width, span};
-use crate::units::{show_ns, show_rate};
+use super::look::Look;
+use super::requests;
+use super::table::{Table, bar, elided, grouped, reach, short_span, span};
+use crate::units::show_ns;
 
-/// Columns of a bar.
+/// Columns of the bar of the table of clients.
 const BAR: usize = 24;
 
-/// Width of the names of the sections.
-const MARGIN: usize = 10;
+/// What a line of a section begins with.
+const INDENT: &str = "  ";
 
-/// How the screen may look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
-    pub(super) width: usize,
-    pub(super) has_colour: bool,
-}
+/// Shortest that names of sources are cut to.
+const LEAST_NAME: usize = 12;
 
-impl Look {
-    /// As the terminal is, if there is one.
-    pub(super) fn of(is_terminal: bool) -> Self {
-        const PLAIN_WIDTH: usize = 120;
-        if !is_terminal {
-            return Self { width: PLAIN_WIDTH, has_colour: false };
-        }
-        let (_, width) = console::Term::stdout().size();
-        // https://no-color.org
-        let has_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { width: usize::from(width), has_colour }
-    }
+/// Columns that a row of the table of sources takes beside the name, at most.
+const BESIDE_NAME: usize = 58;
 
-    fn paint(self, text: &str, colour: &str) -> String {
-        if self.has_colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    fn bold(self, text: &str) -> String {
-        self.paint(text, "1")
-    }
-
-    fn dim(self, text: &str) -> String {
-        self.paint(text, "2")
-    }
-
-    fn level(self, level: Level, text: &str) -> String {
-        let colour = match level {
-            Level::Good => "1;32",
-            Level::Doubtful => "1;33",
-            Level::Bad => "1;31",
-        };
-        self.paint(text, colour)
-    }
-
-    /// As much of a line as there is room for.
-    fn cut(self, line: &str) -> String {
-        if shown_width(line) <= self.width {
-            return line.to_owned();
-        }
-        let (mut cut, mut shown, mut is_escape) = (String::new(), 0, false);
-        for c in line.chars() {
-            let is_shown = !is_escape && c != '\x1b';
-            is_escape = if is_escape { c != 'm' } else { c == '\x1b' };
-            shown += usize::from(is_shown);
-            if !is_shown || shown < self.width {
-                cut.push(c);
-            }
-        }
-        cut
-    }
-}
+/// Rows that clients get, if there are so many, before sources get more than theirs.
+const LEAST_CLIENTS: usize = 4;
 
 /// The screen.
 pub(super) struct Screen<'a> {
@@ -86,34 +37,45 @@ impl<'a> Screen<'a> {
         Self { seen, look }
     }
 
-    /// The lines, at most `rows`.
+    /// The lines, at most `rows`: what there is no room for is cut where it says least.
     pub(super) fn lines(&self, rows: Option<usize>) -> Vec<String> {
-        let mut lines = self.head();
-        for (name, section) in [
-            ("Time", self.clock()),
-            ("Sources", self.sources()),
-            ("Requests", self.requests()),
-            ("Clients", self.clients()),
-        ] {
-            for (index, line) in section.into_iter().enumerate() {
-                let name = if index == 0 { self.look.bold(name) } else { String::new() };
-                let margin = " ".repeat(MARGIN.saturating_sub(shown_width(&name)));
-                lines.push(format!("{name}{margin}{line}").trim_end().to_owned());
+        let room = rows.unwrap_or(usize::MAX);
+        let [head, clock, requests] =
+            [self.head(), self.clock(), requests::lines(self.seen, self.look)];
+        let (mut sources, mut clients) = (self.sources(), self.clients());
+        let fixed = head.len() + clock.len() + requests.len();
+        let left = room.saturating_sub(fixed);
+        let most = left.saturating_sub(clients.len().min(LEAST_CLIENTS));
+        shorten(&mut sources, most, "sources");
+        shorten(&mut clients, left.saturating_sub(sources.len()), "clients");
+        let sections = [clock, sources, requests, clients];
+        let between = sections.len();
+        let is_wide = fixed + between <= room.saturating_sub(sections[1].len() + sections[3].len());
+        let mut lines = head;
+        for section in sections.into_iter().filter(|section| !section.is_empty()) {
+            if is_wide {
+                lines.push(String::new());
             }
+            lines.extend(section);
         }
-        lines.truncate(rows.unwrap_or(usize::MAX));
+        lines.truncate(room);
         lines.iter().map(|line| self.look.cut(line)).collect()
     }
 
     fn head(&self) -> Vec<String> {
         let (state, health) = (&self.seen.state, &self.seen.health);
-        let uptime = state
-            .paths
-            .map_or(String::new(), |paths| format!(", up {}", span(paths.uptime_s.into())));
-        let verdict = self.look.level(health.level, &health.level.name().to_uppercase());
-        let mut lines = vec![format!("{}{uptime}: {verdict}", self.look.bold(&state.server))];
+        let uptime = state.paths.map(|paths| format!(", up {}", span(paths.uptime_s.into())));
+        let whence = format!("{}{}", state.server, uptime.unwrap_or_default());
+        let verdict = self.look.verdict(health.level);
+        let off = show_ns(most_off_s(&state.tracking) * 1e9);
+        let within = match state.tracking.stratum {
+            0 => self.look.bold("no time to serve"),
+            _ => format!("{} of true time", self.look.bold(&format!("within {off}"))),
+        };
+        let mut lines =
+            vec![self.look.ends(&format!("{verdict}  {within}"), &self.look.dim(&whence))];
         for reason in &health.reasons {
-            lines.push(format!("  {} {reason}", self.look.level(health.level, "!")));
+            lines.push(format!("{INDENT}{} {reason}", self.look.level(health.level, "!")));
         }
         lines
     }
@@ -121,36 +83,46 @@ impl<'a> Screen<'a> {
     fn clock(&self) -> Vec<String> {
         let tracking = &self.seen.state.tracking;
         if tracking.stratum == 0 {
-            return vec!["no time to serve".to_owned()];
+            return vec![format!("{}      none yet", self.look.bold("Time"))];
         }
         let leap = match tracking.leap {
-            1 => ", a second will be inserted at the end of the day",
-            2 => ", a second will be left out at the end of the day",
+            1 => "; the day ends with a second more",
+            2 => "; the day ends with a second less",
             _ => "",
         };
         let from = self.followed();
+        let title = format!(
+            "{}      stratum {}, from {from}{leap}",
+            self.look.bold("Time"),
+            tracking.stratum
+        );
         let seconds = |seconds: f64| show_ns(seconds * 1e9);
-        vec![
-            format!(
-                "at most {} off, stratum {}{leap}, from {from}",
-                self.look.bold(&seconds(most_off_s(tracking))),
-                tracking.stratum
-            ),
-            format!(
-                "offset {} at the last update, {} in the long run; {} still to be corrected",
-                seconds(tracking.last_offset_s),
-                seconds(tracking.rms_offset_s),
-                seconds(tracking.correction_s)
-            ),
-            format!(
-                "clock {:.3} ppm {}, known to {:.3} ppm; path {} long, dispersion {}",
-                tracking.frequency_ppm.abs(),
-                if tracking.frequency_ppm > 0.0 { "fast" } else { "slow" },
-                tracking.skew_ppm,
-                seconds(tracking.root_delay_s),
-                seconds(tracking.root_dispersion_s)
-            ),
-        ]
+        let direction = if tracking.frequency_ppm > 0.0 { "fast" } else { "slow" };
+        let rows = [
+            [
+                ("offset", seconds(tracking.last_offset_s)),
+                ("clock", format!("{:.3} ppm {direction}", tracking.frequency_ppm.abs())),
+                ("root delay", seconds(tracking.root_delay_s)),
+            ],
+            [
+                ("usually", seconds(tracking.rms_offset_s)),
+                ("known to", format!("{:.3} ppm", tracking.skew_ppm)),
+                ("root dispersion", seconds(tracking.root_dispersion_s)),
+            ],
+            [
+                ("to correct", seconds(tracking.correction_s)),
+                ("updated", format!("every {}", short_span(tracking.update_interval_s))),
+                ("distance", seconds(most_off_s(tracking))),
+            ],
+        ];
+        let mut table = Table::new(&[false, true, false, false, false, true]);
+        for row in rows {
+            let cells = row.into_iter().flat_map(|(name, value)| {
+                [format!("{} ", self.look.dim(name)), format!("{value}  ")]
+            });
+            table.row(cells);
+        }
+        std::iter::once(title).chain(indented(&table.lines())).collect()
     }
 
     /// The name of what the clock follows.
@@ -166,20 +138,19 @@ impl<'a> Screen<'a> {
     fn sources(&self) -> Vec<String> {
         let sources = &self.seen.state.sources;
         if sources.is_empty() {
-            return vec!["none".to_owned()];
+            return vec![format!("{}   none", self.look.bold("Sources"))];
         }
-        let titles = ["", "name", "stratum", "interval", "answers", "last", "offset", "error"];
-        let right = &[false, false, true, true, false, true, true, true];
-        let mut table = Table::new(&titles, right);
+        let titles = ["stratum", "every", "answers", "age", "offset", "error"];
+        let titles = titles.map(|title| self.look.dim(title));
+        let mut table = Table::new(&[false, true, true, false, true, true, true]);
+        table.row(std::iter::once(self.look.bold("Sources")).chain(titles));
         for source in sources {
             table.row(self.source(source));
         }
-        let mut lines = table.lines();
-        lines[0] = self.look.dim(&lines[0]);
-        lines
+        table.lines()
     }
 
-    fn source(&self, source: &Source) -> [String; 8] {
+    fn source(&self, source: &Source) -> [String; 7] {
         let data = &source.data;
         let (symbol, level) = match data.status {
             SourceStatus::Selected => ("*", Level::Good),
@@ -196,123 +167,63 @@ impl<'a> Screen<'a> {
         };
         let known =
             |seconds: f64| data.last_sample_s.map_or("-".to_owned(), |_| show_ns(seconds * 1e9));
+        let room = self.look.width.saturating_sub(BESIDE_NAME + kind.len()).max(LEAST_NAME);
         [
-            self.look.level(level, symbol),
-            format!("{}{kind}", source.name),
+            format!("{} {}{kind}", self.look.level(level, symbol), elided(&source.name, room)),
             data.stratum.to_string(),
-            show_ns(f64::from(data.poll_log2).exp2() * 1e9),
+            short_span(f64::from(data.poll_log2).exp2()),
             reach(data.reach),
-            data.last_sample_s.map_or("never".to_owned(), |age_s| span(age_s.into())),
+            data.last_sample_s.map_or("never".to_owned(), |age_s| short_span(age_s.into())),
             known(data.adjusted_s),
             known(data.error_s),
         ]
     }
 
-    fn requests(&self) -> Vec<String> {
-        let state = &self.seen.state;
-        let Some(paths) = &state.paths else {
-            return vec!["not told: ask over the Unix socket, with its rights".to_owned()];
-        };
-        let total = paths.user.answered() + paths.xdp.answered();
-        let mut lines = vec![match &self.seen.rates {
-            Some(rates) => {
-                let rate = self.look.bold(&format!("{}/s", show_rate(rates.answered())));
-                format!("{rate} answered, {} in all", grouped(total))
-            }
-            None => format!("{} answered", grouped(total)),
-        }];
-        let rates = self.seen.rates;
-        if paths.has_xdp {
-            let mut on: Vec<String> = state
-                .interfaces
-                .iter()
-                .map(|it| format!("{} {} {}", it.name, it.mode, it.note).trim_end().to_owned())
-                .collect();
-            on.sort();
-            let share =
-                share(&paths.xdp, paths.user.answered(), rates.map(|it| (it.xdp, it.answered())));
-            lines.push(self.path("XDP", &paths.xdp, share, rates.map(|it| it.xdp), &on.join(", ")));
-        }
-        let share =
-            share(&paths.user, paths.xdp.answered(), rates.map(|it| (it.user, it.answered())));
-        lines.push(self.path("daemon", &paths.user, share, rates.map(|it| it.user), ""));
-        lines
-    }
-
-    /// One path: its share, rates, and what it did not answer.
-    fn path(
-        &self,
-        name: &str,
-        counts: &PathCounts,
-        share: f64,
-        rates: Option<PathRates>,
-        place: &str,
-    ) -> String {
-        let done = rates
-            .map_or(grouped(counts.answered()), |rates| format!("{}/s", show_rate(rates.answered)));
-        let refused = [
-            ("limited", counts.limited + counts.kisses, rates.map(|it| it.limited)),
-            ("denied", counts.denied, rates.map(|it| it.denied)),
-            ("dropped", counts.dropped, rates.map(|it| it.dropped)),
-        ];
-        let refused = refused.into_iter().filter(|&(_, count, _)| count > 0);
-        let refused = refused.map(|(what, count, rate)| match rate {
-            Some(rate) => format!(", {} {what} ({}/s)", grouped(count), show_rate(rate)),
-            None => format!(", {} {what}", grouped(count)),
-        });
-        let bar = self.look.paint(&bar(share, BAR), "36");
-        let place = if place.is_empty() { String::new() } else { format!(" on {place}") };
-        let percent = share * 100.0;
-        let refused: String = refused.collect();
-        format!("{name:<7}{bar} {percent:>5.1} %  {done:>8}{place}{refused}")
-    }
-
     fn clients(&self) -> Vec<String> {
         let state = &self.seen.state;
-        let mut lines = Vec::new();
-        if let Some(paths) = state.paths {
-            if paths.client_slots == 0 {
-                return vec!["not recorded".to_owned()];
-            }
-            let slots = u64::from(paths.client_slots);
-            if let Some(clients) = paths.clients {
-                let share = f64::from(clients) / f64::from(paths.client_slots);
-                let bar = self.look.paint(&bar(share, BAR), "36");
-                let limit = if paths.is_limiting { "" } else { "; not limited" };
-                let (clients, slots) = (grouped(clients.into()), grouped(slots));
-                lines.push(format!("{bar} {clients} of {slots} places taken{limit}"));
-            }
+        let Some(paths) = state.paths else { return Vec::new() };
+        let title = self.look.bold("Clients");
+        if paths.client_slots == 0 {
+            return vec![format!("{title}   not recorded")];
         }
+        let slots = grouped(paths.client_slots.into());
+        let limit = if paths.is_limiting { "" } else { ", no limit" };
+        let taken = paths.clients.unwrap_or_default();
+        let share = f64::from(taken) / f64::from(paths.client_slots);
+        let bar = self.look.bar(&bar(share, BAR));
+        let counted = paths.clients.map_or("?".to_owned(), |clients| grouped(clients.into()));
+        let mut lines = vec![format!("{title}   {bar} {counted} of {slots} places taken{limit}")];
         if state.clients.is_empty() {
             return lines;
         }
-        let mut table = Table::new(
-            &["who asks most", "requests", "not answered", "every", "last"],
-            &[false, true, true, true, true],
-        );
+        let titles = ["who asks most", "requests", "refused", "every", "last"];
+        let mut table = Table::new(&[false, true, true, true, true]);
+        table.row(titles.map(|title| self.look.dim(title)));
         for client in &state.clients {
             table.row([
                 show_address(client.address),
                 grouped(client.ntp.received),
                 grouped(client.ntp.dropped),
-                interval_s(client).map_or("-".to_owned(), |every_s| show_ns(every_s * 1e9)),
-                client.last_ntp_s.map_or("-".to_owned(), |age_s| span(age_s.into())),
+                interval_s(client).map_or("-".to_owned(), short_span),
+                client.last_ntp_s.map_or("-".to_owned(), |age_s| short_span(age_s.into())),
             ]);
         }
-        let mut rows = table.lines();
-        rows[0] = self.look.dim(&rows[0]);
-        lines.extend(rows);
+        lines.extend(indented(&table.lines()));
         lines
     }
 }
 
-/// The share of a path in what is answered now, or was when nobody asks or rates are not known.
-fn share(counts: &PathCounts, others: u64, rates: Option<(PathRates, f64)>) -> f64 {
-    match rates {
-        Some((path, all)) if all > 0.0 => path.answered / all,
-        _ => {
-            let all = counts.answered() + others;
-            if all == 0 { 0.0 } else { counts.answered() as f64 / all as f64 }
-        }
+/// Lines of a section below its title.
+pub(super) fn indented(lines: &[String]) -> impl Iterator<Item = String> + '_ {
+    lines.iter().map(|line| format!("{INDENT}{line}"))
+}
+
+/// Leaves as many lines as there is room for; the last says how many are missing.
+fn shorten(lines: &mut Vec<String>, room: usize, what: &str) {
+    if lines.len() > room {
+        let more = lines.len() + 1 - room.max(1);
+        lines.truncate(room.saturating_sub(1));
+        lines.push(format!("{INDENT}and {more} {what} more"));
+        lines.truncate(room);
     }
 }

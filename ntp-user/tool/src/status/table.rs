@@ -8,9 +8,9 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// A table with these titles; the columns that `right` says are aligned to the right.
-    pub(super) fn new(titles: &[&str], right: &'static [bool]) -> Self {
-        Self { rows: vec![titles.iter().map(|&title| title.to_owned()).collect()], right }
+    /// A table whose columns that `right` says are aligned to the right.
+    pub(super) fn new(right: &'static [bool]) -> Self {
+        Self { rows: Vec::new(), right }
     }
 
     /// Adds a row.
@@ -18,7 +18,7 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Its lines, the titles first.
+    /// Its lines.
     pub(super) fn lines(&self) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
@@ -78,6 +78,30 @@ pub(super) fn grouped(count: u64) -> String {
     text
 }
 
+/// A name of at most so many columns; what is cut is its middle, as names differ at both ends.
+pub(super) fn elided(name: &str, columns: usize) -> String {
+    let count = name.chars().count();
+    if count <= columns {
+        return name.to_owned();
+    }
+    let tail = columns.saturating_sub(1) / 2;
+    let head = columns.saturating_sub(1) - tail;
+    let head: String = name.chars().take(head).collect();
+    let tail: String = name.chars().skip(count - tail).collect();
+    format!("{head}…{tail}")
+}
+
+/// A length of time in one unit, of seconds or more: `64 s`, `17 min`, `3 h`, `12 d`.
+pub(super) fn short_span(seconds: f64) -> String {
+    match seconds {
+        ..10.0 if seconds.fract() != 0.0 => format!("{seconds} s"),
+        ..600.0 => format!("{seconds:.0} s"),
+        ..36_000.0 => format!("{:.0} min", seconds / 60.0),
+        ..172_800.0 => format!("{:.0} h", seconds / 3600.0),
+        _ => format!("{:.0} d", seconds / 86_400.0),
+    }
+}
+
 /// A length of time of the everyday kind.
 pub(super) fn span(seconds: u64) -> String {
     match seconds {
@@ -94,7 +118,8 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_what_is_seen_of_their_cells() {
-        let mut table = Table::new(&["name", "count"], &[false, true]);
+        let mut table = Table::new(&[false, true]);
+        table.row(["name".to_owned(), "count".to_owned()]);
         table.row(["\x1b[32ma\x1b[0m".to_owned(), "7".to_owned()]);
         table.row(["longer".to_owned(), "1 000 000".to_owned()]);
         let lines = table.lines();
@@ -116,6 +141,18 @@ mod tests {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
         let spans = [5, 65, 3_700, 90_000].map(span);
         assert_eq!(spans, ["5 s", "1 min 5 s", "1 h 1 min", "1 d 1 h"]);
+        let short = [0.25, 64.0, 1024.0, 40_000.0, 1e6].map(short_span);
+        assert_eq!(short, ["0.25 s", "64 s", "17 min", "11 h", "12 d"]);
         assert_eq!(reach(0b1000_0011), "█·····██");
+    }
+
+    #[test]
+    fn long_names_lose_their_middle() {
+        let name = "ntp-one.example.net";
+        let check = |columns: usize, expected: &str| assert_eq!(elided(name, columns), expected);
+        check(19, name);
+        check(18, "ntp-one.e…mple.net");
+        check(3, "n…t");
+        check(1, "…");
     }
 }

@@ -9,7 +9,8 @@ use ntp_engine::candm::{
 
 use super::gather::{Reading, Source, State};
 use super::health::{Health, Level};
-use super::screen::{Look, Screen};
+use super::look::Look;
+use super::screen::Screen;
 use super::{Seen, json};
 
 /// A client that has sent so many requests.
@@ -80,6 +81,7 @@ fn state() -> State {
     };
     State {
         server: "/run/chrony/chronyd.sock".to_owned(),
+        limited_by: None,
         tracking,
         sources: vec![
             source("ntp1.example.net", SourceStatus::Selected, 0o377),
@@ -118,22 +120,29 @@ fn one_screen_tells_time_sources_requests_and_clients() {
         paths.user.answered_v4 += 1_000_000;
     });
     let seen = seen(later, Some(state()));
-    let look = Look { width: 120, has_colour: false };
+    let look = Look { width: 80, has_colour: false };
     let text = Screen::new(&seen, look).lines(None).join("\n");
     let expected = "\
-/run/chrony/chronyd.sock, up 1 d 1 h: GOOD
-Time      at most 1.10 ms off, stratum 3, from ntp1.example.net
-          offset 12.0 us at the last update, 20.0 us in the long run; -1.0 us still to be corrected
-          clock 12.345 ppm slow, known to 0.012 ppm; path 2.00 ms long, dispersion 100.0 us
-Sources      name              stratum  interval  answers   last   offset    error
-          *  ntp1.example.net        2   64.00 s  ████████  12 s  20.0 us  3.00 ms
-          -  192.0.2.2               2   64.00 s  ····████  12 s  20.0 us  3.00 ms
-Requests  2M/s answered, 4 001 100 in all
-          XDP    ██████████████████░░░░░░  75.0 %    1.5M/s on eth0 native, 7 denied (0/s), 3 dropped (0/s)
-          daemon ██████░░░░░░░░░░░░░░░░░░  25.0 %    500k/s, 3 dropped (0/s)
-Clients   ████████████░░░░░░░░░░░░ 8 192 of 16 384 places taken; not limited
-          who asks most  requests  not answered    every  last
-          192.0.2.7        12 345             1  64.00 s   3 s";
+GOOD  within 1.10 ms of true time           /run/chrony/chronyd.sock, up 1 d 1 h
+
+Time      stratum 3, from ntp1.example.net
+  offset       12.0 us    clock      12.345 ppm slow    root delay        2.00 ms
+  usually      20.0 us    known to   0.012 ppm          root dispersion  100.0 us
+  to correct   -1.0 us    updated    every 64 s         distance          1.10 ms
+
+Sources             stratum  every  answers    age   offset    error
+* ntp1.example.net        2   64 s  ████████  12 s  20.0 us  3.00 ms
+- 192.0.2.2               2   64 s  ····████  12 s  20.0 us  3.00 ms
+
+Requests                     share  answered/s  limited  denied  dropped
+  XDP     ████████████░░░░  75.0 %        1.5M        -       0        0
+  daemon  ████░░░░░░░░░░░░  25.0 %        500k        -       -        0
+  2M/s answered, 4 001 100 in 1 d 1 h
+  on eth0 native
+
+Clients   ████████████░░░░░░░░░░░░ 8 192 of 16 384 places taken, no limit
+  who asks most  requests  refused  every  last
+  192.0.2.7        12 345        1   64 s   3 s";
     assert_eq!(text, expected);
 }
 
@@ -146,6 +155,44 @@ fn no_line_is_wider_than_the_terminal_and_colours_end() {
             assert_eq!(line.matches("\x1b[0m").count() * 2, line.matches('\x1b').count(), "{line}");
         }
     }
+}
+
+#[test]
+fn short_screen_has_something_of_every_section() {
+    let many = other(|state| {
+        state.sources = (0..40)
+            .map(|number| source(&format!("{number}.example.net"), SourceStatus::Combined, 0o377))
+            .collect();
+        state.clients = (0..20).map(|host| client(host, 1_000)).collect();
+    });
+    let seen = seen(many, None);
+    let look = Look { width: 80, has_colour: false };
+    for rows in [23, 17] {
+        let lines = Screen::new(&seen, look).lines(Some(rows));
+        assert_eq!(lines.len(), rows, "{lines:#?}");
+        for part in ["GOOD", "Time", "Sources", "0.example.net", "sources more", "  XDP", "Clients"]
+        {
+            assert!(lines.iter().any(|line| line.contains(part)), "no {part} in\n{lines:#?}");
+        }
+    }
+    let lines = Screen::new(&seen, look).lines(Some(3));
+    assert!(lines.len() == 3 && lines[0].starts_with("GOOD"), "{lines:#?}");
+}
+
+#[test]
+fn names_and_addresses_of_any_length_fit_eighty_columns() {
+    let long = other(|state| {
+        let name = "a-rather-long-name-of-a-time-server.in-some-zone.example.net";
+        state.sources = vec![source(name, SourceStatus::Selected, 0o377)];
+        state.sources[0].data.last_sample_s = Some(1_000_000);
+        state.sources[0].data.adjusted_s = -1234.5678;
+        state.sources[0].data.poll_log2 = 17;
+    });
+    let seen = seen(long, None);
+    let look = Look { width: 80, has_colour: false };
+    let lines = Screen::new(&seen, look).lines(None);
+    let row = lines.iter().find(|line| line.starts_with("* ")).unwrap();
+    assert!(row.contains('…') && row.ends_with("3.00 ms"), "{row}");
 }
 
 #[test]
