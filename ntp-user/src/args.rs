@@ -156,6 +156,8 @@ impl Args {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use clap::CommandFactory;
 
@@ -167,6 +169,28 @@ mod tests {
     #[test]
     fn definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn manual_page_has_every_option_and_no_other() {
+        let page = include_str!("../dist/man/ntp-xdpd.8");
+        let (_, options) = page.split_once(".SH OPTIONS\n").unwrap();
+        let (options, _) = options.split_once(".SH ").unwrap();
+        let headings = options.split(".TP\n").skip(1).filter_map(|entry| entry.lines().next());
+        let explained: BTreeSet<String> = headings
+            .map(|heading| {
+                let words = heading.replace(['\\', '"'], "");
+                words.split_whitespace().nth(1).unwrap_or_default().to_owned()
+            })
+            .collect();
+        let command = Args::command();
+        let told = command.get_arguments().filter(|it| !it.is_positional() && !it.is_hide_set());
+        let name = |it: &clap::Arg| match it.get_short() {
+            Some(short) => format!("-{short}"),
+            None => format!("--{}", it.get_long().unwrap_or_default()),
+        };
+        let taken: BTreeSet<String> = told.map(name).collect();
+        assert_eq!(taken, explained);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod package;
 mod packets;
 mod peers;
 mod played;
+mod prometheus;
 mod refclocks;
 mod refusals;
 mod reload;
@@ -24,6 +25,7 @@ mod restart;
 mod source_files;
 mod status;
 mod symmetric;
+mod terminal;
 mod trial;
 mod user_path;
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         load::trials(),
         logs::trials(),
         metrics::trials(),
+        prometheus::trials(),
         refclocks::trials(),
         refusals::trials(),
         commands::trials(),

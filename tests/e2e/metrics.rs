@@ -1,6 +1,6 @@
 //! The metrics that the daemon serves, and what the project ships that reads them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,11 +13,12 @@ use ntp_lab::scene::{DENIED, LAN, SERVER, Scene, UPSTREAM};
 use ntp_lab::{Host, workspace};
 
 use crate::played::{LOCAL, PATIENCE, Played, QUIET, answer, until};
+use crate::prometheus::labels_of;
 use crate::trial::Needs::{Chronyd, Namespaces, Xdp};
 use crate::trial::{daemon, trial};
 
 /// Where the daemon is asked, in its own network.
-const ADDRESS: &str = "127.0.0.1:9123";
+pub(crate) const ADDRESS: &str = "127.0.0.1:9123";
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -123,10 +124,10 @@ fn names(text: &str) -> BTreeSet<&str> {
 
 /// One scrape.
 #[derive(Debug)]
-struct Page(String);
+pub(crate) struct Page(String);
 
 impl Page {
-    fn scrape(host: &Host) -> Result<Self> {
+    pub(crate) fn scrape(host: &Host) -> Result<Self> {
         let reply = host.enter(|| {
             let address: SocketAddr = ADDRESS.parse()?;
             let mut stream = TcpStream::connect(address)?;
@@ -154,6 +155,14 @@ impl Page {
             .filter(move |(metric, _)| metric.split('{').next() == Some(name))
             .filter(move |(metric, _)| wanted.iter().all(|label| metric.contains(label.as_str())))
             .map(|(_, value)| value)
+    }
+
+    /// The labels of every series of that name.
+    pub(crate) fn series(&self, name: &str) -> Vec<BTreeMap<&str, &str>> {
+        let series = self.0.lines().filter(|line| !line.starts_with('#'));
+        let series = series.filter_map(|line| line.rsplit_once(' '));
+        let named = series.map(|(series, _)| series.split_once('{').unwrap_or((series, "")));
+        named.filter(|(it, _)| *it == name).map(|(_, labels)| labels_of(labels)).collect()
     }
 
     fn describes(&self, name: &str) -> bool {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
+use ntp_lab::lintian::lintian;
 use ntp_lab::scene::Scene;
 use ntp_lab::{run, workspace};
 
-use crate::trial::Needs::{Debian, Namespaces, SystemdAnalyze};
+use crate::trial::Needs::{Debian, Lintian, Namespaces, SystemdAnalyze};
 use crate::trial::{daemon, trial};
 
 /// How long packages may take to be built of what tests have compiled.
@@ -26,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             &[Namespaces, Debian],
             whole_life,
         ),
+        trial("lintian finds no error and nothing to warn of", &[Debian, Lintian], judged),
         trial("systemd finds nothing wrong with the unit", &[SystemdAnalyze], unit),
     ]
 }
@@ -40,12 +42,25 @@ fn unit() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("ntp-xdp-unit-{}", std::process::id()));
     std::fs::create_dir(&folder)?;
     std::fs::write(folder.join(name), text)?;
-    let verified = run(Command::new("systemd-analyze").arg("verify").arg(folder.join(name)), BUILD);
+    // The manual pages that it names are not installed here.
+    let mut verify = Command::new("systemd-analyze");
+    let verified = run(verify.args(["--man=no", "verify"]).arg(folder.join(name)), BUILD);
     std::fs::remove_dir_all(&folder)?;
     let said = verified?.success()?.output;
     // It also reads other units of this machine, which are not ours to mend.
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("ntp-xdpd")).collect();
     ensure!(ours.is_empty(), "{ours:?}");
+    Ok(())
+}
+
+/// Both packages, as Debian's own are judged.
+fn judged() -> Result<()> {
+    let package = package("1.0~judged")?;
+    let folder = package.parent().context("a package without a folder")?;
+    let mut command = lintian().context("lintian is gone")?;
+    command.args(["--fail-on", "error,warning", "--tag-display-limit", "0", "--allow-root"]);
+    command.arg(&package).arg(folder.join("ntp-xdp-time-daemon_1.0~judged_all.deb"));
+    run(&mut command, INSTALL)?.success()?;
     Ok(())
 }
 
@@ -80,6 +95,7 @@ fn whole_life() -> Result<()> {
         "/usr/bin/ntp-xdp",
         "/usr/lib/systemd/system/ntp-xdpd.service",
         "/etc/ntp-xdp/ntp-xdp.conf",
+        "/etc/default/ntp-xdpd",
         "/usr/share/man/man8/ntp-xdpd.8.gz",
     ] {
         ensure!(found["files"].split(' ').any(|it| it == file), "{file} is not packed:\n{said}");

@@ -1,17 +1,19 @@
 //! The operator's view: what `ntp-xdp status` and `top` show of the daemon is what was done, and the exit status
 //! says whether the time is good.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
 use ntp_lab::scene::{CLIENT, DENIED, LAN, SERVER, UPSTREAM};
 use ntp_lab::{Finished, Profile, build, command_socket, run};
 use serde_json::Value;
 
 use crate::played::{LOCAL, LONG, Played, QUIET, answer, until};
+use crate::terminal::{Terminal, is_left_as_it_was};
 use crate::trial::Needs::{Chronyd, Namespaces, Xdp};
 use crate::trial::trial;
 
@@ -23,19 +25,38 @@ pub(crate) fn trials() -> Vec<Trial> {
             good,
         ),
         trial("status says by its exit status that the time is not good", &[Namespaces], not_good),
+        trial(
+            "top on a terminal obeys keys, fits it, and leaves it as it was",
+            &[Namespaces],
+            on_terminal,
+        ),
+        trial(
+            "top ends with the terminal as it was when it is told to",
+            &[Namespaces],
+            told_to_end,
+        ),
+        trial("top and status on a terminal that knows lines alone are lines", &[Namespaces], dumb),
+        trial(
+            "status without the rights to the socket says what it lacks",
+            &[Namespaces],
+            no_rights,
+        ),
         trial("top without a terminal prints a line a look and ends", &[Namespaces], lines),
     ]
 }
 
-fn tool(played: &Played, words: &[&str]) -> Result<Finished> {
+fn program() -> Result<&'static Path> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
         let built = build(Profile::Dev, ["ntp-xdp"]);
         built.map(|[program]| program).map_err(|error| format!("{error:#}"))
     });
-    let program = built.as_ref().map_err(|error| anyhow!("{error}"))?;
+    Ok(built.as_ref().map_err(|error| anyhow!("{error}"))?)
+}
+
+fn tool(played: &Played, words: &[&str]) -> Result<Finished> {
     let socket = command_socket(&played.scene.lab, &played.scene.server);
-    run(Command::new(program).args(words).arg("--host").arg(socket), LONG)
+    run(Command::new(program()?).args(words).arg("--host").arg(socket), LONG)
 }
 
 fn json(finished: &Finished) -> Result<Value> {
@@ -96,6 +117,104 @@ fn not_good() -> Result<()> {
     ensure!(finished.status.code() == Some(3), "{finished:?}");
     ensure!(finished.output.contains("cannot reach the daemon"), "{finished:?}");
     played.daemon.served()?;
+    Ok(())
+}
+
+/// `top` or `status`, as it is run on a terminal.
+fn on(played: &Played, words: &[&str]) -> Result<Command> {
+    let mut command = Command::new(program()?);
+    let socket = command_socket(&played.scene.lab, &played.scene.server);
+    command.args(words).arg("--host").arg(socket);
+    Ok(command)
+}
+
+fn on_terminal() -> Result<()> {
+    let played = Played::open(&format!("{LOCAL}allow\n"))?;
+    // Nothing changes by itself: what does comes of a key or a signal.
+    let command = on(&played, &["top", "--interval", "3600"])?;
+    let mut terminal = Terminal::start(&command, "xterm-256color", (24, 80))?;
+    terminal.shows("every 3600.0 s")?;
+    for part in ["DOUBTFUL", "stratum 5", "Requests", "daemon", "Clients", "q quit"] {
+        terminal.shows(part)?;
+    }
+    ensure!(terminal.look(|screen| screen.is_other && screen.is_cursor_hidden), "not whole");
+    // Both at once, as of somebody who is in a hurry.
+    terminal.keys("++")?;
+    terminal.shows("every 900.0 s")?;
+    terminal.keys("-")?;
+    terminal.shows("every 1800.0 s")?;
+    terminal.keys("\x1b[A")?;
+    terminal.resize((12, 50))?;
+    terminal.shows("DOUBTFUL")?;
+    terminal.shows("Clients")?;
+
+    let Played { daemon, scene, .. } = played;
+    daemon.stop()?;
+    terminal.keys(" ")?;
+    terminal.shows("nobody answers")?;
+    let again = Played::open_in(scene, "local stratum 7\nallow\n")?;
+    terminal.keys(" ")?;
+    terminal.shows("stratum 7")?;
+    terminal.keys("q")?;
+    ensure!(terminal.ends()?.code() == Some(1), "the exit status is not that of the last look");
+    drop(again);
+    terminal.look(|screen| {
+        ensure!(screen.faults.is_empty(), "{:?}", screen.faults);
+        ensure!(!screen.is_cursor_hidden, "{:?}", screen.raw);
+        Ok(())
+    })
+}
+
+fn told_to_end() -> Result<()> {
+    let played = Played::open(&format!("{LOCAL}allow\n"))?;
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let command = on(&played, &["top", "--interval", "3600"])?;
+        let mut terminal = Terminal::start(&command, "xterm", (24, 80))?;
+        let settings = terminal.settings()?;
+        terminal.shows("q quit")?;
+        ensure!(terminal.settings()? != settings, "keys are not taken one by one");
+        terminal.signal(signal)?;
+        ensure!(terminal.ends()?.code() == Some(1), "{signal} ended it otherwise");
+        until("all that it printed is read", || {
+            Ok(terminal.look(|screen| screen.raw.ends_with("\x1b[?1049l")))
+        })?;
+        is_left_as_it_was(&terminal, &settings).with_context(|| signal.to_string())?;
+    }
+    Ok(())
+}
+
+fn dumb() -> Result<()> {
+    let played = Played::open(&format!("{LOCAL}allow\n"))?;
+    for words in [&["top", "--count", "2", "--interval", "0.1"][..], &["status"]] {
+        let mut terminal = Terminal::start(&on(&played, words)?, "dumb", (24, 80))?;
+        let settings = terminal.settings()?;
+        // Lines may be longer than the terminal is wide.
+        until("it says the stratum", || {
+            Ok(terminal.look(|screen| screen.raw.contains("stratum 5")))
+        })?;
+        ensure!(terminal.ends()?.code() == Some(1), "{words:?} ended otherwise");
+        ensure!(terminal.look(|screen| !screen.raw.contains('\x1b')), "{words:?} has colours");
+        is_left_as_it_was(&terminal, &settings)?;
+    }
+    Ok(())
+}
+
+fn no_rights() -> Result<()> {
+    let played = Played::open(&format!("{LOCAL}allow\ncmdport 323\n"))?;
+    let mut command = played.scene.server.command(program()?);
+    let finished = run(command.args(["status", "--host", "127.0.0.1"]), LONG)?;
+    ensure!(finished.status.code() == Some(1), "{finished:?}");
+    let parts = ["stratum 5", "Requests  not told: over the network"];
+    ensure!(parts.iter().all(|part| finished.output.contains(part)), "{finished:?}");
+    let mut command = played.scene.server.command(program()?);
+    let finished = run(command.args(["status", "--json", "--host", "127.0.0.1"]), LONG)?;
+    let told = json(&finished)?;
+    ensure!(told["serving"].is_null() && told["health"] == "doubtful", "{told:#}");
+    let mut command = played.scene.client.command(program()?);
+    let finished = run(command.args(["status", "--json", "--host", "127.0.0.1"]), LONG)?;
+    ensure!(finished.status.code() == Some(3), "{finished:?}");
+    ensure!(finished.output.contains("\"health\": \"unreachable\""), "{finished:?}");
+    ensure!(finished.output.contains("no daemon listens at 127.0.0.1:323"), "{finished:?}");
     Ok(())
 }
 

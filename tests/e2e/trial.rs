@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow};
 use libtest_mimic::{Completion, Failed, Trial};
+use ntp_lab::lintian::lintian;
+use ntp_lab::prometheus::prometheus;
 use ntp_lab::{NtpXdpd, Profile, peers, rights, workspace};
 
 /// Something that a machine may lack.
@@ -19,6 +21,10 @@ pub(crate) enum Needs {
     Chronyc,
     /// ntpsec's query program.
     Ntpdig,
+    /// Prometheus and its tool.
+    Prometheus,
+    /// Debian's judge of packages.
+    Lintian,
     /// Debian's package manager.
     Debian,
     /// systemd's judge of units.
@@ -40,6 +46,8 @@ impl Needs {
                 is_there(object.exists(), "eBPF object", "build-ebpf")
             }
             Self::Chronyd => is_there(peers::chronyd().is_some(), "chronyd", "setup"),
+            Self::Prometheus => is_there(prometheus().is_some(), "prometheus", "setup"),
+            Self::Lintian => is_there(lintian().is_some(), "lintian", "setup"),
             Self::Debian => {
                 let is_debian = std::path::Path::new("/usr/bin/dpkg-deb").exists();
                 is_debian.then_some(()).ok_or_else(|| "this is not Debian".to_owned())

@@ -88,7 +88,8 @@ pub fn ntpd_rs_root() -> PathBuf {
 }
 
 impl Peer {
-    fn find(program: PathBuf, arguments: Vec<OsString>) -> Option<Self> {
+    /// The program, if it is there and runs.
+    pub(crate) fn find(program: PathBuf, arguments: Vec<OsString>) -> Option<Self> {
         let environment = vec![
             ("LD_LIBRARY_PATH", std::env::join_paths(library_folders(&unpacked())).ok()?),
             ("PYTHONPATH", unpacked().join("usr/lib/python3/dist-packages").into()),
@@ -102,6 +103,16 @@ impl Peer {
         let said = String::from_utf8_lossy(said);
         said.lines().next()?.split(" (+").next()?.clone_into(&mut peer.version);
         output.status.success().then_some(peer)
+    }
+
+    /// The file that it is in.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// What it says its version is.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
     }
 
     /// A command that runs it in `host`'s network, without the right to set the clock; arguments may follow.

@@ -7,8 +7,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
+use ntp_lab::Profile;
+use ntp_lab::lintian::lintian;
 
 use crate::process::{capture, cargo, probe, show};
 use crate::report::{present, say};
@@ -25,7 +27,7 @@ pub(crate) struct PackageArguments {
     #[arg(long, hide = true)]
     dev: bool,
 
-    /// Check the packages with lintian, which must be installed
+    /// Check the packages with lintian
     #[arg(long)]
     lint: bool,
 }
@@ -40,6 +42,7 @@ const FILE: u32 = 0o644;
 const FILES: &[Packed] = &[
     ("ntp-user/dist/ntp-xdpd.service", "usr/lib/systemd/system/ntp-xdpd.service", FILE),
     ("ntp-user/dist/ntp-xdp.conf", "etc/ntp-xdp/ntp-xdp.conf", FILE),
+    ("ntp-user/dist/debian/default", "etc/default/ntp-xdpd", FILE),
     ("ntp-user/dist/grafana-dashboard.json", "usr/share/ntp-xdp/grafana-dashboard.json", FILE),
     ("ntp-user/dist/prometheus-alerts.yml", "usr/share/ntp-xdp/prometheus-alerts.yml", FILE),
     ("README.md", "usr/share/doc/ntp-xdp/README.md", FILE),
@@ -50,7 +53,7 @@ const FILES: &[Packed] = &[
 ];
 
 /// Programs, as cargo names them, and where they go.
-const PROGRAMS: &[(&str, &str)] = &[("ntp-xdpd", "usr/sbin"), ("ntp-xdp", "usr/bin")];
+const PROGRAMS: [(&str, &str); 2] = [("ntp-xdpd", "usr/sbin"), ("ntp-xdp", "usr/bin")];
 
 /// Manual pages, which are packed compressed.
 const MANUALS: &[(&str, &str)] = &[
@@ -60,54 +63,80 @@ const MANUALS: &[(&str, &str)] = &[
 ];
 
 /// Files that an upgrade leaves as their owner has changed them.
-const CONFIGURATION: &str = "/etc/ntp-xdp/ntp-xdp.conf\n";
+const CONFIGURATION: &str = "/etc/default/ntp-xdpd\n/etc/ntp-xdp/ntp-xdp.conf\n";
 
 /// The task.
 ///
 /// # Errors
 /// Something does not build, or a tool of Debian's is missing.
 pub(crate) fn run(arguments: &PackageArguments) -> Result<()> {
-    let architecture = probe(Command::new("dpkg").arg("--print-architecture"));
-    let architecture = architecture.context("packages are built on Debian: there is no dpkg")?;
     let version = arguments.version.as_deref().unwrap_or(env!("CARGO_PKG_VERSION"));
-    let profile = if arguments.dev { "dev" } else { "release" };
-    if !arguments.dev {
-        build_ebpf::run()?;
-    }
-    let mut compile = cargo();
-    compile.args(["build", "--quiet", "--profile", profile]);
-    show(compile.args(["--package", "ntp-user", "--package", "ntp-xdp"]))?;
-    let packages = paths::workspace().join("target/package");
-    fs::create_dir_all(&packages)?;
-    let built = [
-        main_package(&packages, version, architecture.trim(), profile)?,
-        time_daemon_package(&packages, version)?,
-    ];
+    let built = build(version, arguments.dev)?;
     if arguments.lint {
-        let mut lintian = Command::new("lintian");
+        let mut lintian = lintian().context("there is no lintian (`cargo xtask setup`)")?;
         lintian.args(["--fail-on", "error", "--tag-display-limit", "0"]).args(&built);
         show(&mut lintian).context("lintian")?;
     }
     Ok(())
 }
 
+/// Makes the packages: of programs as users run them, or with `dev` as tests compile them, and packed quickly.
+///
+/// # Errors
+/// Something does not build, or a tool of Debian's is missing.
+pub(crate) fn build(version: &str, dev: bool) -> Result<[PathBuf; 2]> {
+    let architecture = probe(Command::new("dpkg").arg("--print-architecture"));
+    let architecture = architecture.context("packages are built on Debian: there is no dpkg")?;
+    let programs = if dev {
+        ntp_lab::build(Profile::Dev, PROGRAMS.map(|(program, _)| program))?
+    } else {
+        released()?
+    };
+    let packages = paths::workspace().join("target/package");
+    fs::create_dir_all(&packages)?;
+    let packing = Packing { packages: &packages, version, quick: dev };
+    Ok([main_package(packing, architecture.trim(), &programs)?, time_daemon_package(packing)?])
+}
+
+/// How packages are packed, and where to.
+#[derive(Clone, Copy)]
+struct Packing<'a> {
+    packages: &'a Path,
+    version: &'a str,
+    quick: bool,
+}
+
+/// The programs as users run them.
+fn released() -> Result<[PathBuf; 2]> {
+    build_ebpf::run()?;
+    let mut compile = cargo();
+    compile.args(["build", "--quiet", "--release"]);
+    show(compile.args(["--package", "ntp-user", "--package", "ntp-xdp"]))?;
+    let folder = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let folder = folder.unwrap_or_else(|| paths::workspace().join("target")).join("release");
+    let programs = PROGRAMS.map(|(program, _)| folder.join(program));
+    for program in &programs {
+        ensure!(program.exists(), "cargo left no {}", program.display());
+    }
+    Ok(programs)
+}
+
 /// The daemon's package.
 fn main_package(
-    packages: &Path,
-    version: &str,
+    packing: Packing<'_>,
     architecture: &str,
-    profile: &str,
+    programs: &[PathBuf; 2],
 ) -> Result<PathBuf> {
-    let tree = Tree::new(packages, "ntp-xdp")?;
+    let version = packing.version;
+    let tree = Tree::new(packing, "ntp-xdp")?;
     for &(from, to, mode) in FILES {
         tree.copy(&paths::workspace().join(from), to, mode)?;
     }
     let mut newest_libc = (2, 0);
-    for &(program, folder) in PROGRAMS {
-        let path = compiled(program, profile)?;
-        newest_libc = newest_libc.max(libc_version(&fs::read(&path)?));
+    for ((program, folder), path) in PROGRAMS.into_iter().zip(programs) {
+        newest_libc = newest_libc.max(libc_version(&fs::read(path)?));
         let to = format!("{folder}/{program}");
-        tree.copy(&path, &to, PROGRAM)?;
+        tree.copy(path, &to, PROGRAM)?;
         capture(Command::new("strip").arg("--strip-unneeded").arg(tree.root.join(to)))?;
     }
     for &(from, folder) in MANUALS {
@@ -120,31 +149,22 @@ fn main_package(
     let control = template("control")?
         .replace("@ARCHITECTURE@", architecture)
         .replace("@GLIBC@", &format!("{}.{}", newest_libc.0, newest_libc.1));
-    tree.build(packages, &control, version, architecture)
+    tree.build(packing, &control, architecture)
 }
 
 /// The package that makes it the machine's time daemon.
-fn time_daemon_package(packages: &Path, version: &str) -> Result<PathBuf> {
-    let tree = Tree::new(packages, "ntp-xdp-time-daemon")?;
+fn time_daemon_package(packing: Packing<'_>) -> Result<PathBuf> {
+    let version = packing.version;
+    let tree = Tree::new(packing, "ntp-xdp-time-daemon")?;
     let copyright = paths::workspace().join("ntp-user/dist/debian/copyright");
     tree.copy(&copyright, "usr/share/doc/ntp-xdp-time-daemon/copyright", FILE)?;
     tree.changelog("ntp-xdp-time-daemon", version)?;
-    tree.build(packages, &template("control.time-daemon")?, version, "all")
+    tree.build(packing, &template("control.time-daemon")?, "all")
 }
 
 fn template(name: &str) -> Result<String> {
     let path = paths::workspace().join("ntp-user/dist/debian").join(name);
     fs::read_to_string(&path).with_context(|| path.display().to_string())
-}
-
-fn compiled(program: &str, profile: &str) -> Result<PathBuf> {
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|| paths::workspace().join("target"));
-    let path = folder.join(if profile == "dev" { "debug" } else { profile }).join(program);
-    if !path.exists() {
-        bail!("cargo left no {}", path.display());
-    }
-    Ok(path)
 }
 
 /// The newest version of the C library whose symbols a program asks for.
@@ -168,8 +188,9 @@ struct Tree {
 }
 
 impl Tree {
-    fn new(packages: &Path, name: &'static str) -> Result<Self> {
-        let root = packages.join(name);
+    /// An empty one; versions that are packed at the same time are not in each other's way.
+    fn new(packing: Packing<'_>, name: &'static str) -> Result<Self> {
+        let root = packing.packages.join(format!("{name}-{}", packing.version));
         if root.exists() {
             fs::remove_dir_all(&root)?;
         }
@@ -219,13 +240,8 @@ impl Tree {
         Ok(())
     }
 
-    fn build(
-        &self,
-        packages: &Path,
-        control: &str,
-        version: &str,
-        architecture: &str,
-    ) -> Result<PathBuf> {
+    fn build(&self, packing: Packing<'_>, control: &str, architecture: &str) -> Result<PathBuf> {
+        let Packing { packages, version, quick } = packing;
         let size = capture(Command::new("du").args(["-sk", "--exclude=DEBIAN"]).arg(&self.root))?;
         let size = size.split_whitespace().next().context("du says nothing")?.to_owned();
         let control = control.replace("@VERSION@", version).replace("@SIZE@", &size);
@@ -233,7 +249,8 @@ impl Tree {
         self.checksums()?;
         let package = packages.join(format!("{}_{version}_{architecture}.deb", self.name));
         let mut build = Command::new("dpkg-deb");
-        build.args(["--root-owner-group", "--build"]).arg(&self.root).arg(&package);
+        let how: &[&str] = if quick { &["-Zgzip", "-z1"] } else { &[] };
+        build.args(how).args(["--root-owner-group", "--build"]).arg(&self.root).arg(&package);
         capture(&mut build)?;
         let size_kb = fs::metadata(&package)?.len() / 1000;
         say("");

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use ntp_lab::lintian::{lintian, unpacked_lintian};
 use ntp_lab::peers::{
     Chronyd, Ntpdig, chronyd, library_folders, ntpd, ntpd_rs, ntpd_rs_root, ntpdig, unpacked,
 };
+use ntp_lab::prometheus::prometheus;
 
 use crate::process::{capture, cargo};
 use crate::report::{present, step};
 use crate::setup::Verbosity;
-use crate::versions::{NTPD_RS, NTPSEC_PACKAGE, PEER_LIBRARIES, PEER_PACKAGES};
+use crate::versions::{NTPD_RS, NTPSEC_PACKAGE, PEER_LIBRARIES, PEER_PACKAGES, PROMETHEUS_PACKAGE};
 
 /// Makes sure of chronyd and ntpdig.
 ///
@@ -34,6 +36,24 @@ pub(crate) fn ensure(verbosity: Verbosity) -> Result<()> {
     Ok(())
 }
 
+/// Makes sure of Prometheus, which reads the metrics in tests.
+///
+/// # Errors
+/// It is not to be had here.
+pub(crate) fn ensure_prometheus(verbosity: Verbosity) -> Result<()> {
+    if let Some(prometheus) = prometheus() {
+        if verbosity == Verbosity::Everything {
+            present("prometheus", prometheus.version());
+        }
+        return Ok(());
+    }
+    step("prometheus", "unpacking it", || {
+        add(PROMETHEUS_PACKAGE)?;
+        prometheus().context("the unpacked prometheus does not run")?;
+        Ok("unpacked".to_owned())
+    })
+}
+
 /// Makes sure of the servers that the benchmark measures beside those of [`ensure`]; what is not to be had is left
 /// out, and the benchmark names it.
 ///
@@ -41,11 +61,8 @@ pub(crate) fn ensure(verbosity: Verbosity) -> Result<()> {
 /// ntpd-rs was to be built, and could not be.
 pub(crate) fn ensure_servers(install: bool) -> Result<()> {
     if ntpd().is_none() {
-        let root = unpacked();
-        let packages = root.join("packages");
-        fs::create_dir_all(&packages)?;
         let unpacking = step("ntpsec", "unpacking its daemon", || {
-            fetch(&[NTPSEC_PACKAGE], &packages, &root)?;
+            add(NTPSEC_PACKAGE)?;
             Ok("unpacked".to_owned())
         });
         if let Err(error) = unpacking {
@@ -61,6 +78,50 @@ pub(crate) fn ensure_servers(install: bool) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// Makes sure of Debian's judge of packages.
+///
+/// # Errors
+/// It is not to be had here.
+pub(crate) fn ensure_lintian(verbosity: Verbosity) -> Result<()> {
+    if lintian().is_some() {
+        if verbosity == Verbosity::Everything {
+            present("lintian", "runs");
+        }
+        return Ok(());
+    }
+    step("lintian", "unpacking it and its libraries", || {
+        let root = unpacked_lintian();
+        let packages = root.join("packages");
+        fs::create_dir_all(&packages)?;
+        let needed = with_what_it_needs("lintian")?;
+        fetch(&needed.iter().map(String::as_str).collect::<Vec<_>>(), &packages, &root)?;
+        lintian().context("the unpacked lintian does not run")?;
+        Ok("unpacked".to_owned())
+    })
+}
+
+/// A package and all that it depends on that is not installed.
+fn with_what_it_needs(package: &str) -> Result<Vec<String>> {
+    let simulate = || {
+        let options = ["install", "--simulate", "--no-install-recommends", package];
+        capture(Command::new("apt-get").args(options))
+    };
+    let said = simulate().or_else(|_| {
+        capture(Command::new("apt-get").arg("update"))?;
+        simulate()
+    })?;
+    // "Inst diffstat (1.65-1 Debian:12.13/oldstable [amd64])"
+    let name = |line: &str| Some(line.strip_prefix("Inst ")?.split(' ').next()?.to_owned());
+    Ok(said.lines().filter_map(name).collect())
+}
+
+/// Unpacks one more package beside the others.
+fn add(package: &str) -> Result<()> {
+    let packages = unpacked().join("packages");
+    fs::create_dir_all(&packages)?;
+    fetch(&[package], &packages, &unpacked())
 }
 
 fn unpack() -> Result<()> {

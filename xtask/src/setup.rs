@@ -92,6 +92,8 @@ fn test_tools(verbosity: Verbosity) {
         ("rustfmt", &|| component("rustfmt", "fmt", verbosity)),
         ("clippy", &|| component("clippy", "clippy", verbosity)),
         ("peers", &|| peers::ensure(verbosity)),
+        ("prometheus", &|| peers::ensure_prometheus(verbosity)),
+        ("lintian", &|| peers::ensure_lintian(verbosity)),
     ]);
 }
 

@@ -1,5 +1,8 @@
 //! `cargo xtask tidy`: rules of the sources that neither rustfmt nor clippy knows.
 
+mod documents;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +19,9 @@ const MOST_LINES_EBPF: usize = 160;
 
 /// Endings of the names of files that are looked at.
 const TEXT: [&str; 10] = ["rs", "toml", "md", "conf", "service", "sh", "yml", "json", "c", "h"];
+
+/// Hidden folders that are the project's.
+const HIDDEN: [&str; 2] = [".ci", ".cargo"];
 
 /// The task alone.
 ///
@@ -34,11 +40,17 @@ pub(crate) fn run() -> Result<ExitCode> {
 pub(crate) fn check() -> Result<Tally> {
     let root = paths::workspace();
     let mut tally = Tally::default();
-    for path in text_files(&root)? {
+    let tree = tree(&root)?;
+    let paths: BTreeSet<String> = tree
+        .iter()
+        .filter_map(|path| Some(path.strip_prefix(&root).ok()?.to_str()?.to_owned()))
+        .collect();
+    for path in tree.into_iter().filter(|path| is_text(path)) {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let name = path.strip_prefix(&root).unwrap_or(&path);
-        let faults = faults(name, &text);
+        let mut faults = faults(name, &text);
+        faults.extend(documents::faults(name, &text, &paths));
         for fault in &faults {
             println!("{}: {fault}", name.display());
         }
@@ -84,9 +96,9 @@ fn lines_outside_tests(text: &str) -> usize {
     tests.unwrap_or(lines.len())
 }
 
-/// The workspace's text files; folders of build artefacts and hidden ones, but for the CI's, are left out.
-fn text_files(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = vec![root.join(".ci/run")];
+/// The workspace's files and folders; folders of build artefacts and hidden ones, but for two, are left out.
+fn tree(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
         let entries =
@@ -94,20 +106,24 @@ fn text_files(root: &Path) -> Result<Vec<PathBuf>> {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
-            if name.as_encoded_bytes().starts_with(b".") || name == "target" {
+            let is_hidden = name.as_encoded_bytes().starts_with(b".");
+            if is_hidden && !HIDDEN.iter().any(|it| name == *it) || name == "target" {
                 continue;
             }
             let path = entry.path();
             if entry.file_type()?.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| TEXT.iter().any(|text| ending == *text))
-            {
-                files.push(path);
+                folders.push(path.clone());
             }
+            found.push(path);
         }
     }
-    files.sort();
-    Ok(files)
+    found.sort();
+    Ok(found)
+}
+
+fn is_text(path: &Path) -> bool {
+    let is_text = path.extension().is_some_and(|ending| TEXT.iter().any(|text| ending == *text));
+    path.ends_with(".ci/run") || is_text && path.is_file()
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub(crate) const GUEST_PACKAGES: &[&str] = &["xz-utils", "gcc", "make"];
 /// chronyd would start and take the machine's clock.
 pub(crate) const PEER_PACKAGES: &[&str] = &["chrony", "ntpsec-ntpdig", "python3-ntp"];
 
+/// The Debian package of Prometheus, which reads the metrics in tests. What it depends on is its web pages' scripts.
+pub(crate) const PROMETHEUS_PACKAGE: &str = "prometheus";
+
 /// The Debian package of ntpsec's daemon, for the benchmark alone.
 pub(crate) const NTPSEC_PACKAGE: &str = "ntpsec";
 

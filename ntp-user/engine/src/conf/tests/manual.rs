@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::conf::directive::names_that_work;
+use crate::conf::error::Problem;
+use crate::conf::parse;
 
 /// The page as the package has it.
 const PAGE: &str = include_str!("../../../../dist/man/ntp-xdp.conf.5");
@@ -25,4 +27,50 @@ fn manual_page_explains_the_directives_that_work_and_no_others() {
         missing.is_empty() && too_many.is_empty(),
         "missing {missing:?}, too many {too_many:?}"
     );
+}
+
+/// The options that a directive takes, as it says when it is given another one.
+fn accepted(line: &str) -> BTreeSet<&'static str> {
+    let errors = parse("a.conf", &format!("{line} nosuchoption\n")).expect_err("a wrong option");
+    let lists = errors.iter().filter_map(|error| {
+        let Problem::UnknownOption { accepted, .. } = &error.problem else { return None };
+        Some(accepted.clone())
+    });
+    lists.flatten().collect()
+}
+
+#[test]
+fn manual_page_explains_the_options_of_sources_and_no_others() {
+    let name = |entry: &'static str| entry.split(' ').next().unwrap_or_default();
+    let page = explained(".SH SOURCE OPTIONS", ".SH OPTIONS OF REFERENCE CLOCKS");
+    let sources: BTreeSet<&str> = page.into_iter().map(name).collect();
+    // What only a pool takes, and what only a host that is no server takes.
+    let mut accept = accepted("server 192.0.2.1");
+    accept.extend(accepted("pool pool.example.net"));
+    accept.extend(accepted("peer 192.0.2.1"));
+    let page = explained(".SH OPTIONS OF REFERENCE CLOCKS", ".SH EXAMPLE");
+    let clocks: BTreeSet<&str> = page.into_iter().map(name).collect();
+    for (explained, accept) in [(sources, accept), (clocks, accepted("refclock SHM 0"))] {
+        let missing: Vec<_> = accept.difference(&explained).collect();
+        let too_many: Vec<_> = explained.difference(&accept).collect();
+        assert!(
+            missing.is_empty() && too_many.is_empty(),
+            "missing {missing:?}, too many {too_many:?}"
+        );
+    }
+}
+
+#[test]
+fn manual_page_explains_the_options_of_our_own_directives() {
+    for line in ["xdp eth0", "hwtimestamp eth0", "serverthreads 2"] {
+        let (directive, _) = line.split_once(' ').expect("a directive with an argument");
+        let entries = PAGE.split(".TP\n");
+        let entry = entries.filter(|entry| entry.starts_with(&format!("\\fB{directive}\\fR")));
+        let entry: String = entry.collect();
+        let accept = accepted(line);
+        assert!(!accept.is_empty());
+        for option in accept {
+            assert!(entry.contains(&format!("\\fB{option}\\fR")), "{directive}: no {option}");
+        }
+    }
 }
