@@ -163,6 +163,7 @@ impl State {
     /// Requests that the counts do not have yet, up to 127.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "seven bits are cut out of a packed word")]
     pub const fn recent(self) -> u8 {
         (self.0 >> RECENT_SHIFT) as u8 & 0x7f
     }
@@ -202,7 +203,7 @@ impl State {
         let owed = ahead(self.due(), now, sign);
         let is_fresh = sign.of_negated(ahead(self.due().wrapping_add(FRESH_NS << 8), now, sign));
         // A due time lies less than 2^59 units ahead.
-        NOTHING_TO_LOSE + owed | (self.came_back() as u64 & is_fresh) << 62
+        (NOTHING_TO_LOSE + owed) | ((self.came_back() as u64 & is_fresh) << 62)
     }
 }
 

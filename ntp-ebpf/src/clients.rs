@@ -6,6 +6,7 @@
 use core::ptr::{read_volatile, write_volatile};
 
 use ntp_common::clients::{ClientKey, Line, TOUCHED, charge, charge_in_haste};
+use ntp_common::counters::Family;
 use ntp_common::maps::ServingPage;
 use ntp_common::ratelimit::{ClientRules, Verdict};
 use ntp_common::time::MonoNs;
@@ -19,6 +20,16 @@ pub(crate) enum Client {
     V4(u32),
     /// The first half of the address.
     V6(u64),
+}
+
+impl Client {
+    #[inline(always)]
+    pub(crate) fn family(self) -> Family {
+        match self {
+            Self::V4(_) => Family::V4,
+            Self::V6(_) => Family::V6,
+        }
+    }
 }
 
 /// A line of the table, live.

@@ -108,10 +108,7 @@ fn reply(
     let len = (PLAIN_UDP_LEN as u16).to_be();
     let pseudo = addresses.add_u16(u16::from(PROTOCOL_UDP).to_be()).add_u16(len);
     let header = Sum::ZERO.add_u32(udp.ports).add_u16(len);
-    let family = match client {
-        Client::V4(_) => Family::V4,
-        Client::V6(_) => Family::V6,
-    };
+    let family = client.family();
     let lacks_checksum = matches!(family, Family::V4) && udp.checksum == 0;
     if !lacks_checksum && !checksum::is_acceptable(udp.checksum, pseudo, header.add_octets(payload))
     {
