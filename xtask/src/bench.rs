@@ -54,7 +54,7 @@ struct Tried {
     #[command(flatten)]
     load: Load,
     /// How often each rate, or each server, is tried; the best counts
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
     tries: u8,
 }
 

@@ -15,7 +15,7 @@ use crate::table::Table;
 
 /// How long each rate is sent, seconds: the host takes CPUs away now and then, and the longer a step, the more certainly it
 /// is one of those.
-const WINDOW_S: f64 = 0.5;
+const WINDOW_S: f64 = 0.4;
 /// How long a server is kept beyond its limit each time.
 const OVERLOAD: Duration = Duration::from_millis(500);
 /// How far beyond the most that it has answered so far.

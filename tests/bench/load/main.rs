@@ -30,7 +30,7 @@ use table::Table;
 
 /// How often something is measured unless told otherwise; the best counts, as whatever else the machine does only takes
 /// away.
-const TRIES: usize = 10;
+const TRIES: usize = 5;
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();

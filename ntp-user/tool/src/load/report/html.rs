@@ -124,14 +124,18 @@ impl Report {
             asked(one).total_cmp(&asked(other)).then(one.loss().total_cmp(&other.loss()))
         });
         steps.dedup_by(|other, one| asked(one).total_cmp(&asked(other)).is_eq());
+        // A sender that fell behind may have sent less at a higher rate.
+        steps.sort_by(|one, other| one.sent_rate().total_cmp(&other.sent_rate()));
         let line = |name: &str, value: &dyn Fn(&Outcome) -> f64| Line {
             name: name.to_owned(),
             points: steps.iter().map(|step| (step.sent_rate(), value(step))).collect(),
         };
         let at =
             |quantile: f64| move |step: &Outcome| step.latency.value_at_quantile(quantile) as f64;
-        let answers =
-            [line("sent", &Outcome::sent_rate), line("answered", &Outcome::answered_rate)];
+        let due = |step: &Outcome| {
+            (step.answered() + step.lost()) as f64 / step.seconds.max(f64::MIN_POSITIVE)
+        };
+        let answers = [line("answers due", &due), line("answered", &Outcome::answered_rate)];
         let latency = [line("p50", &at(0.5)), line("p99", &at(0.99)), line("p99.9", &at(0.999))];
         let requests = |lines: &[Line]| {
             let x = bounds(lines, |point| point.0);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 24.0;
+const RIGHT: f64 = 40.0;
 const TOP: f64 = 58.0;
 const BOTTOM: f64 = 48.0;
 /// Colours of lines that the page's style has; more lines take them once more.
