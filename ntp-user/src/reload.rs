@@ -17,8 +17,9 @@ use crate::tasks::{Tasks, tell_systemd};
 /// A directive that takes effect at the start only, and its value, to tell whether it has changed.
 type AtStart = (&'static str, fn(&Config) -> String);
 
-/// What sockets, threads, files and privileges go by.
+/// What sockets, threads, files and privileges go by, and the first correction.
 const AT_START: &[AtStart] = &[
+    ("initstepslew", |it| format!("{:?}", it.initstepslew)),
     ("port", |it| format!("{:?}", it.port)),
     ("bindaddress", |it| format!("{:?} {:?}", it.bindaddress_v4, it.bindaddress_v6)),
     ("binddevice", |it| format!("{:?}", it.binddevice)),
@@ -30,12 +31,10 @@ const AT_START: &[AtStart] = &[
     ("serverthreads", |it| format!("{:?} {:?}", it.serverthreads, it.servercpus)),
     ("metricsaddress", |it| format!("{:?}", it.metricsaddress)),
     ("driftfile", |it| format!("{:?}", it.driftfile.as_ref().map(|file| &file.path))),
-    ("maxclockerror", |it| format!("{:?}", it.maxclockerror_ppm)),
     ("clockprecision", |it| format!("{:?}", it.clockprecision_s)),
     ("tempcomp", |it| format!("{:?}", it.tempcomp)),
     ("leapsectz", |it| format!("{:?}", it.leapsectz)),
     ("leapseclist", |it| format!("{:?}", it.leapseclist)),
-    ("leapsecmode", |it| format!("{:?}", it.leapsecmode)),
     ("bindcmdaddress", |it| {
         let addresses = (it.bindcmdaddress_v4, it.bindcmdaddress_v6);
         format!("{:?} {addresses:?}", it.bindcmdaddress_path)
@@ -46,6 +45,7 @@ const AT_START: &[AtStart] = &[
     ("cmdratelimit", |it| format!("{:?}", it.cmdratelimit)),
     ("opencommands", |it| format!("{:?}", it.opencommands)),
     ("ratelimit", |it| format!("{:?}", it.ratelimit)),
+    ("ratelimitprefix", |it| format!("{:?}", it.ratelimitprefix)),
     ("clientloglimit", |it| format!("{:?} {:?}", it.clientlog, it.clientloglimit_bytes)),
     ("dumpdir", |it| format!("{:?}", it.dumpdir)),
     ("pidfile", |it| format!("{:?}", it.pidfile)),
@@ -132,5 +132,61 @@ impl Reloader {
         }
         self.in_force = wanted;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every directive, with a value that it does not have anyway.
+    const EVERY: &str = "server 192.0.2.1;pool a.example;peer 192.0.2.2;refclock SHM 0;initstepslew 30;\
+        authselectmode prefer;acquisitionport 1124;bindacqaddress 192.0.2.2;bindacqdevice eth3;dscp 46;\
+        refresh 3600;minsamples 8;maxsamples 64;maxdistance 1.5;maxjitter 0.125;minsources 2;minstratum 1;\
+        maxstratum 14;combinelimit 0;reselectdist 0.001;stratumweight 0;driftfile /drift interval 60;\
+        makestep 0.1 -1;rtcsync;maxupdateskew 100;maxslewrate 500.5;maxchange 1000 1 -1;maxdrift 500;\
+        maxclockerror 2.5;clockprecision 1e-8;tempcomp /temperature 30 26000 0 -0.000183 1e-9;manual;\
+        corrtimeratio 10;fallbackdrift 10 19;leapsecmode slew;ratelimitprefix 24 56;leapsectz right/UTC;leapseclist /leap;\
+        hwtimestamp eth1;hwtstimeout 0.002;allow 10;deny 10.1.2;port 1125;bindaddress 192.0.2.3;\
+        binddevice eth4;local stratum 5 orphan;smoothtime 400 0.001 leaponly;ratelimit interval 1;\
+        noclientlog;clientloglimit 1000000;xdp eth0;serverthreads 2;metricsaddress 127.0.0.1:9123;\
+        bindcmdaddress 192.0.2.3;cmdport 1323;cmdallow 10;cmddeny 10.1.2;opencommands tracking;\
+        bindcmddevice eth5;cmdratelimit interval 2;keyfile /keys;log tracking;logbanner 9;logchange 0.5;\
+        logdir /log;dumpdir /dump;pidfile /pid;lock_all;sched_priority 3;user nobody";
+    /// What is there for other directives to stand in the place of.
+    const REPLACED: [&str; 3] = ["include", "confdir", "sourcedir"];
+    /// What a reload hands to others than the engine: see [`Reloader::try_reload`].
+    const HANDED_ON: [&str; 7] =
+        ["allow", "deny", "xdp", "keyfile", "logbanner", "logdir", "refclock"];
+
+    fn config(text: &str) -> Config {
+        ntp_engine::conf::parse("test", text).expect("it is valid").config
+    }
+
+    /// What the engine takes while it runs.
+    fn taken(text: &str) -> EngineConfig {
+        EngineConfig { initial: None, ..EngineConfig::from_config(&config(text)) }
+    }
+
+    #[test]
+    fn every_directive_comes_into_force_at_a_reload_or_is_said_to_wait_for_the_next_start() {
+        let mut named = Vec::new();
+        for line in EVERY.split(';') {
+            let name = line.split(' ').next().unwrap_or_default();
+            named.push(name);
+            let told: Vec<_> = AT_START
+                .iter()
+                .filter(|(_, value)| value(&config(line)) != value(&Config::default()))
+                .map(|(name, _)| *name)
+                .collect();
+            let is_taken = taken(line) != taken("") || HANDED_ON.contains(&name);
+            assert!(is_taken || !told.is_empty(), "nobody hears of another `{line}`");
+            if !is_taken && !["noclientlog", "hwtstimeout", "cmddeny"].contains(&name) {
+                assert_eq!(told, [name], "`{line}`");
+            }
+        }
+        for name in ntp_engine::conf::directives() {
+            assert!(named.contains(&name) || REPLACED.contains(&name), "{name} is not tried");
+        }
     }
 }

@@ -128,6 +128,19 @@ impl ConfiguredLine {
         }
     }
 
+    /// Takes the sources away that it has more than it may.
+    pub(crate) fn surplus(&mut self) -> Vec<SourceId> {
+        self.members.split_off(self.capacity().min(self.members.len()))
+    }
+
+    /// Its name is to be resolved again every `refresh_s` seconds from now on; 0: never.
+    pub(crate) fn set_refresh(&mut self, refresh_s: u32, now: MonoNs) {
+        if refresh_s != self.refresh_s {
+            self.refresh_s = refresh_s;
+            self.refresh_at = seconds::after(now, f64::from(refresh_s));
+        }
+    }
+
     /// Lets a pool have one source less.
     pub(crate) fn shrink(&mut self) {
         self.line.options.maxsources = self.line.options.maxsources.saturating_sub(1);

@@ -108,6 +108,11 @@ impl Series {
         };
     }
 
+    /// Takes note of how fast the bound of an error grows besides what the frequency's error makes of it, seconds a second.
+    pub(crate) fn set_unseen(&mut self, unseen: f64) {
+        self.known.unseen = unseen;
+    }
+
     /// Expects samples to deviate by so much, seconds, whatever their delays say.
     pub(crate) fn expect_noise(&mut self, noise_s: f64) {
         self.limits.noise_s = noise_s;

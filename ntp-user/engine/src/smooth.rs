@@ -16,6 +16,8 @@ use crate::seconds;
 const STABLE_S: f64 = 10_000.0;
 /// What a straight line may be off the curve by when it is replaced by the next, seconds.
 const STRAIGHT_S: f64 = 2e-9;
+/// What other settings may take served time further away from true time before they bring it nearer, seconds.
+const NEGLIGIBLE_S: f64 = 1e-4;
 /// Shortest and longest time until then, seconds.
 const INTERVAL_S: (f64, f64) = (0.01, 1.0);
 
@@ -44,6 +46,8 @@ pub(crate) struct Smoother {
     max_frequency: f64,
     max_wander: f64,
     leap_only: bool,
+    /// Settings that wait until served time has hardly to be moved any more.
+    next: Option<SmoothTime>,
     active: bool,
     /// Where the curve begins, in true time.
     start: NtpTimestamp,
@@ -58,10 +62,32 @@ impl Smoother {
             max_frequency: settings.max_frequency_ppm * 1e-6,
             max_wander: settings.max_wander_ppm * 1e-6,
             leap_only: settings.leap_only,
+            next: None,
             active: false,
             start: time,
             from: Point::default(),
             stages: [Stage::default(); 3],
+        }
+    }
+
+    /// Goes by other settings from `time` on, or from when they do not take served time further away any more: a rate
+    /// that they allow to change but slowly has to be gone before.
+    pub(crate) fn configure(&mut self, settings: SmoothTime, time: NtpTimestamp) {
+        self.next = Some(settings);
+        self.take_over(time);
+    }
+
+    fn take_over(&mut self, time: NtpTimestamp) {
+        let Some(settings) = self.next else { return };
+        let was = self.at(time);
+        let new = Self { active: self.active, ..Self::new(settings, time) };
+        let further_s = was.frequency.powi(2) / (2.0 * new.max_wander);
+        if was.frequency.abs() <= new.max_frequency && further_s <= NEGLIGIBLE_S {
+            let is_moving = was != Point::default();
+            *self = new;
+            if is_moving {
+                self.begin(time, was.offset_s, was.frequency);
+            }
         }
     }
 
@@ -99,6 +125,7 @@ impl Smoother {
         rate: f64,
         skew: f64,
     ) {
+        self.take_over(before);
         if !self.active {
             if self.leap_only || skew < STABLE_S * self.max_wander {
                 self.activate(after);

@@ -206,3 +206,23 @@ fn what_is_served_is_never_further_off_than_it_says() {
         }
     }
 }
+
+#[test]
+fn servers_that_are_asymmetric_by_different_amounts_are_no_falsetickers_and_bound_the_error() {
+    let path = |number, there_s, back_s| {
+        Server::new(address(number), Delay::queued(there_s, 1e-4), Delay::queued(back_s, 1e-4))
+    };
+    for seed in SEEDS {
+        // Off by 2 ms, -1 ms and 1 ms.
+        let servers = vec![path(1, 5e-3, 9e-3), path(2, 8e-3, 6e-3), path(3, 2e-3, 4e-3)];
+        let mut world = world("makestep 1 3\n", clock(0.01), servers, seed);
+        world.run(2000.0);
+        for _ in 0..4000 {
+            world.run(1.0);
+            let error_s = world.machine().served_error_s().expect("time is served");
+            assert!(error_s.abs() < 2.2e-3, "{seed}: {error_s}");
+            assert!(error_s.abs() <= world.machine().root_distance_s(), "{seed}: {error_s}");
+        }
+        assert!(!world.states().contains('x'), "{seed}: {}", world.states());
+    }
+}

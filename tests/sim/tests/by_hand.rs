@@ -79,3 +79,18 @@ fn times_are_taken_only_when_that_is_allowed() {
     give(&mut world, 0.0).unwrap();
     assert_eq!(give(&mut world, 0.0).map(drop), Err(ManualError::TooSoon));
 }
+
+#[test]
+fn slip_of_seconds_is_no_rate_however_soon_the_next_time_is_given() {
+    for (pause_s, slip_s) in [(10.0, 2.0), (10.0, 0.3), (60.0, 7.0), (1000.0, 40.0)] {
+        let mut world = world("local stratum 10\nallow\nmanual\n");
+        world.run(10.0);
+        give(&mut world, 0.0).unwrap();
+        world.run(pause_s);
+        let correction = give(&mut world, slip_s).unwrap();
+        let change_ppm = correction.frequency_change_ppm;
+        assert!(change_ppm.abs() < 100.0, "{pause_s} {slip_s}: {change_ppm}");
+        // The time itself is believed.
+        assert!((correction.offset_s + slip_s).abs() < 0.2, "{correction:?}");
+    }
+}

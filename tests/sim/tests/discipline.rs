@@ -1,7 +1,7 @@
 //! What the rules of the configuration and the commands of an operator make of the clock.
 
-use ntp_engine::engine::ClockOperation;
-use ntp_sim::clock::Oscillator;
+use ntp_engine::engine::{ClockOperation, Drift};
+use ntp_sim::clock::{Oscillator, Shift};
 use ntp_sim::delay::Delay;
 use ntp_sim::scenario::server;
 use ntp_sim::server::Server;
@@ -222,4 +222,24 @@ fn what_an_operator_knows_better_is_believed_until_measured() {
     let moved_s = world.machine().clock.ahead_s() - before_s;
     assert!((moved_s + 0.01).abs() < 1e-4, "{moved_s}");
     assert!(world.machine().steps.is_empty());
+}
+
+#[test]
+fn rate_that_maxupdateskew_keeps_from_being_taken_is_in_the_bounds() {
+    // What is stored was right once; the clock becomes warmer, and no rate is ever certain enough to be taken.
+    let drift = Some(Drift { frequency_ppm: 100.0, skew_ppm: 0.1 });
+    let warmer = Shift { at_s: 1_000.0, by: 3e-5, time_constant_s: 20_000.0 };
+    for seed in SEEDS {
+        let text = lines(1, "iburst minpoll 9 maxpoll 10") + "maxupdateskew 1e-6\n";
+        let oscillator = Oscillator { shifts: vec![warmer], ..clock(0.01) };
+        let mut world = World::new(setup::config(&text), drift, oscillator, servers(1), seed);
+        for _ in 0..20_000 {
+            world.run(1.0);
+            let machine = world.machine();
+            let Some(error_s) = machine.served_error_s() else { continue };
+            let bound_s = machine.root_distance_s();
+            assert!(error_s.abs() <= bound_s, "{seed}: {error_s} {bound_s}");
+        }
+        assert!(world.driver().engine().tracking(world.driver().now()).skew_ppm > 10.0);
+    }
 }

@@ -8,20 +8,25 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use ntp_sim::clock::{KernelClock, Oscillator, Steering};
+use ntp_sim::refclock::RefClock;
 use ntp_sim::server::Server;
 use ntp_sim::setup::{config, lines, servers};
 use ntp_sim::world::World;
 
-/// Collects messages above debug.
+/// Collects messages above debug, and the sources that they are about.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+struct Lines(Arc<Mutex<Vec<String>>>, Arc<Mutex<Vec<String>>>);
 
-struct Message<'a>(&'a mut String);
+/// The message, and the source that it is about.
+#[derive(Default)]
+struct Message(String, String);
 
-impl Visit for Message<'_> {
+impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            *self.0 = format!("{value:?}");
+        match field.name() {
+            "message" => self.0 = format!("{value:?}"),
+            "source" => self.1 = format!("{value:?}"),
+            _ => {}
         }
     }
 }
@@ -41,9 +46,10 @@ impl Subscriber for Lines {
 
     fn event(&self, event: &Event<'_>) {
         let mut line = format!("{} ", event.metadata().level());
-        let mut message = String::new();
-        event.record(&mut Message(&mut message));
-        line.push_str(&message);
+        let mut message = Message::default();
+        event.record(&mut message);
+        line.push_str(&message.0);
+        self.1.lock().expect("nobody panicked").push(message.1);
         self.0.lock().expect("nobody panicked").push(line);
     }
 
@@ -152,4 +158,18 @@ fn clock_that_cannot_be_steered_is_told_of_once() {
     let lines = logged(&lines(1, "iburst"), forbidden, servers(1), 300.0);
     let told = lines.iter().filter(|line| line.contains("can't be steered")).count();
     assert_eq!(told, 1, "{lines:?}");
+}
+
+#[test]
+fn reference_clock_is_named_by_its_id() {
+    let log = Lines::default();
+    tracing::subscriber::with_default(log.clone(), || {
+        let text = "refclock SHM 0 refid GPS trust\n".to_owned() + &lines(3, "iburst");
+        let servers = servers(3).into_iter().map(|it| Server { ahead_s: 0.5, ..it }).collect();
+        let mut world = World::with_clock(config(&text), None, clock(0.0), servers, 7);
+        ntp_sim::refclock::run(&mut world, &mut [RefClock::new(*b"GPS\0", 7)], 300);
+    });
+    let (said, about) = (log.0.lock().unwrap(), log.1.lock().unwrap());
+    let selected = said.iter().position(|line| line == "INFO Selected source GPS");
+    assert_eq!(selected.map(|index| about[index].as_str()), Some("GPS"), "{said:?} {about:?}");
 }

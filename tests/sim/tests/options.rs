@@ -7,7 +7,7 @@ use ntp_engine::operation::{Operation, Selector};
 use ntp_sim::delay::Delay;
 use ntp_sim::scenario::{address, server};
 use ntp_sim::server::Server;
-use ntp_sim::setup::{self, clock, largest_error_s, lines, servers};
+use ntp_sim::setup::{self, clock, largest_error_s, largest_served_error_s, lines, servers};
 use ntp_sim::world::World;
 
 /// The driver with one source that has these options.
@@ -215,4 +215,32 @@ fn clock_that_was_calm_is_looked_at_more_often_after_a_surprise() {
     world.run(500.0);
     let (surprised, _) = counted(&mut world, 4000.0);
     assert!(surprised > 2 * calm, "{calm} requests before, {surprised} after");
+}
+
+/// Median over seeds of the largest error of what is served from the tenth sample on, seconds.
+fn median_error_s(options: &str, server: &Server) -> f64 {
+    let mut errors_s: Vec<f64> = (1..=15)
+        .map(|seed| {
+            let mut world = world(&format!("minpoll 4 maxpoll 4 {options}"), server.clone(), seed);
+            world.run(160.0);
+            largest_served_error_s(&world.run(320.0))
+        })
+        .collect();
+    errors_s.sort_by(f64::total_cmp);
+    errors_s[7]
+}
+
+#[test]
+fn direction_that_is_known_to_wait_is_taken_off_before_samples_show_it() {
+    let waits = Delay::queued(1e-3, 5e-3);
+    let (there, back) = (
+        Server::new(address(1), waits.clone(), Delay::Fixed(1e-3)),
+        Server::new(address(1), Delay::Fixed(1e-3), waits),
+    );
+    for (right, wrong, server) in [("-0.5", "0.5", there), ("0.5", "-0.5", back)] {
+        let error_s = |asymmetry: &str| median_error_s(&format!("asymmetry {asymmetry}"), &server);
+        let (with_s, without_s) = (error_s(right), median_error_s("", &server));
+        assert!(with_s < 0.7 * without_s, "{right}: {with_s} {without_s}");
+        assert!(error_s(wrong) > without_s, "{wrong}");
+    }
 }

@@ -89,3 +89,50 @@ fn clock_without_sources_is_given_up_or_served_as_local_says() {
     world.run(100.0);
     assert_eq!(world.machine().snapshot.stratum(), 2);
 }
+
+#[test]
+fn smoothed_time_goes_on_without_a_jump_whatever_becomes_of_smoothtime() {
+    let text = |more: &str| format!("{}makestep 1 3\n{more}", three("iburst"));
+    for changed in ["", "smoothtime 1000 0.1\n", "smoothtime 10 0.001\n"] {
+        let mut world = settled(&text("smoothtime 100 0.01\n"));
+        // The clock is put right by what served time is smoothed by from then on.
+        world.machine_mut().clock.disturb(2e-5);
+        world.run(1000.0);
+        let before_s = world.machine().served_error_s().expect("time is served");
+        world.reconfigure(config(&text(changed)));
+        let after_s = world.machine().served_error_s().expect("time is served");
+        assert!(before_s.abs() > 1e-5, "{before_s}");
+        let is_true = changed.is_empty() && after_s.abs() < before_s.abs();
+        assert!(is_true || (after_s - before_s).abs() < 1e-7, "{changed}: {before_s} {after_s}");
+        assert_eq!(world.machine().backward, []);
+        world.run(6000.0);
+        let later_s = world.machine().served_error_s().expect("time is served");
+        assert!(later_s.abs() < before_s.abs() / 2.0, "{changed}: {later_s}");
+    }
+}
+
+#[test]
+fn leap_second_is_taken_in_the_mode_that_was_read_last() {
+    use ntp_common::time::NtpTimestamp;
+    use ntp_common::wire::LeapIndicator;
+    use ntp_sim::clock::KernelClock;
+    // Two hours before the end of 2026.
+    let start = NtpTimestamp::from_bits(4_007_743_200 << 32);
+    for (before, after, steps) in [("step", "slew", 0), ("slew", "step", 1), ("ignore", "step", 1)]
+    {
+        let leap = LeapIndicator::Insert;
+        let servers = (1..=3)
+            .map(|it| Server { leap, ..ntp_sim::scenario::server(it, &Delay::queued(5e-5, 5e-6)) })
+            .collect();
+        let oscillator = Oscillator { ahead_s: 0.0, ..Oscillator::default() };
+        let clock = KernelClock::starting(start, oscillator, 3).with_leap_second(7200.0, -1.0);
+        let text = |mode: &str| format!("{}leapsecmode {mode}\n", three("iburst"));
+        let mut world = World::with_clock(config(&text(before)), None, clock, servers, 3);
+        world.run(3600.0);
+        world.reconfigure(config(&text(after)));
+        world.run(3600.0 + 200.0);
+        assert_eq!(world.machine().steps.len(), steps, "{before} to {after}");
+        let error_s = world.machine().clock.ahead_s();
+        assert!(error_s.abs() < 1e-3, "{before} to {after}: {error_s}");
+    }
+}

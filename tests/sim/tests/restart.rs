@@ -116,3 +116,26 @@ fn what_was_measured_is_taken_up_only_on_the_same_clock_and_while_it_is_new() {
         assert!(world.machine().served_error_s().is_some(), "{name}: nothing is served");
     }
 }
+
+#[test]
+fn what_a_falseticker_said_before_is_not_believed_after_a_restart_either() {
+    let lines = ntp_sim::setup::lines(4, "iburst");
+    let config = || config_of(&format!("{lines}driftfile /drift\nallow\n"));
+    for seed in 1..=5 {
+        let mut servers: Vec<_> =
+            (1..=4).map(|host| server(host, &Delay::queued(1e-3, 1e-4))).collect();
+        servers[0].ahead_s = 0.1;
+        let mut world = World::new(config(), None, Oscillator::default(), servers, seed);
+        world.run(5_000.0);
+        assert!(world.states().starts_with('x'), "{}", world.states());
+        world.restart(config(), 3.0, true, seed + 100);
+        let mut served = 0;
+        for _ in 0..1_000 {
+            world.run(SLICE_S);
+            let Some(error_s) = world.machine().served_error_s() else { continue };
+            served += 1;
+            assert!(error_s.abs() < 5e-4, "{seed}: {error_s}");
+        }
+        assert!(served > 900, "{seed}: {served}");
+    }
+}

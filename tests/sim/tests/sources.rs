@@ -6,7 +6,7 @@ use ntp_engine::conf;
 use ntp_engine::operation::{Activity, Change, Operation, OperationError, Selector};
 use ntp_sim::delay::Delay;
 use ntp_sim::net::Net;
-use ntp_sim::scenario::address;
+use ntp_sim::scenario::{address, server};
 use ntp_sim::server::Server;
 use ntp_sim::setup::{self, clock, largest_error_s, lines, servers};
 use ntp_sim::world::World;
@@ -314,4 +314,17 @@ fn reports_say_what_selection_made_of_each_source_and_why() {
         assert!(report.last_sample_s.is_some_and(|age_s| age_s < 10.0), "{report:?}");
     }
     assert_eq!((reports[4].id, reports[4].last_sample_s), (None, None));
+}
+
+#[test]
+fn source_is_selected_whose_root_distance_is_the_least_all_that_belongs_to_it_counted() {
+    // Half of the delay, 5 ms, against root dispersions of 3 ms and 8 ms and half a millisecond.
+    let far = || server(1, &Delay::Fixed(5e-3));
+    for (dispersion_s, states) in [(3e-3, "+*"), (8e-3, "*+")] {
+        let near = Server { dispersion_s, ..server(2, &Delay::Fixed(5e-4)) };
+        let lines = "server 192.0.2.1 iburst\nserver 192.0.2.2 iburst\nreselectdist 0\n";
+        let mut world = world(lines, vec![far(), near], 1);
+        world.run(600.0);
+        assert_eq!(world.states(), states, "{dispersion_s}");
+    }
 }

@@ -11,9 +11,10 @@ use super::window::Record;
 
 /// What the shortest delay seen is above the shortest possible, in scales over the root of the number of
 /// delays.
-const LEAST_EXCESS: f64 = 1.25;
-/// Standard deviation of half of that, in the same unit.
-const SOFTNESS: f64 = 0.325;
+const LEAST_EXCESS: f64 = 1.1;
+/// Standard deviation of half of that, in the same unit: more than the 0.325 that exponential waits have, since what
+/// one sample is off by in this the others are, too.
+const SOFTNESS: f64 = 0.5;
 /// Standard deviation of the error by asymmetry of a path, as a part of its delay. It can't be more than half: a
 /// prior that leaves no room for that much lets sources that disagree drag the clock along.
 const BIAS: f64 = 0.2;
@@ -53,7 +54,8 @@ pub(super) fn observation(
     let (tilt, scale_s) = path.tilt().unwrap_or((0.0, path.scale_s()));
     let known = count(path.known());
     let unit_s = scale_s / known.sqrt() * (1.0 + FEW / known);
-    let excess_s = LEAST_EXCESS * unit_s;
+    // Nothing is above the shortest delay possible that is known beforehand.
+    let excess_s = if path.knows_shortest() { 0.0 } else { LEAST_EXCESS * unit_s };
     let before_shift = record.at_s < path.shifted_at_s();
     let least_s = if before_shift { record.least_delay_s } else { path.least_s() };
     let half_s = f64::midpoint(delay_s - least_s, excess_s).max(excess_s / 2.0).min(delay_s / 2.0);
@@ -111,6 +113,27 @@ mod tests {
         for known in [0, 3] {
             let seen = observation(&record(2e-3), Some(&path(known)), None, PRECISION_S);
             assert!((seen.half_width_s - 1e-3).abs() < 1e-7, "{known}: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn shortest_delay_that_is_known_bounds_errors_whatever_was_seen_of_the_path() {
+        let half_width_s = |delays: u32, known_s: f64, delay_s: f64| {
+            let mut path = Path::new(PRECISION_S);
+            path.know(KnownPath { asymmetry: None, shortest_s: Some(known_s) });
+            for delay in 0..delays {
+                path.add(1e-3 + 1e-5 * f64::from(delay % 20), f64::from(delay));
+            }
+            observation(&record(delay_s), Some(&path), None, PRECISION_S).half_width_s
+        };
+        for delays in [5, 200] {
+            // Half of what the delay is above the shortest, and nothing for not having seen it.
+            for (known_s, delay_s, expected_s) in [(0.8e-3, 1.4e-3, 3e-4), (0.2e-3, 1e-3, 4e-4)] {
+                let found_s = half_width_s(delays, known_s, delay_s);
+                assert!((found_s / expected_s - 1.0).abs() < 1e-3, "{delays} {known_s}: {found_s}");
+            }
+            // Delays that are shorter than what is said contradict it.
+            assert!(half_width_s(delays, 2e-3, 1.4e-3) > 2e-4, "{delays}");
         }
     }
 

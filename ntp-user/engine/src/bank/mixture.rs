@@ -9,8 +9,9 @@ const LOWEST_WANDER_LOG10: f64 = -25.0;
 /// What clocks are usually like: mean and standard deviation of log10 of the wander.
 const USUAL_LOG10: f64 = -19.0;
 const USUAL_DEVIATION: f64 = 2.5;
-/// Time in which a clock becomes another, seconds.
-const MEMORY_S: f64 = 30_000.0;
+/// Time in which a clock becomes another, seconds: some days. With a shorter one no model is ever believed for good,
+/// and a quiet clock is taken for a restless one.
+const MEMORY_S: f64 = 500_000.0;
 /// Least weight of a model, so that each can come back.
 const LEAST_WEIGHT: f64 = 1e-30;
 

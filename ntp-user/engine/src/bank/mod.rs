@@ -4,11 +4,13 @@
 //! Invariant: everything in here is told on the raw clock, which runs as ours would without corrections, so that
 //! steering changes nothing that was learnt.
 
+mod doubt;
 mod likelihood;
 mod mixture;
 mod model;
 mod pace;
 mod path;
+mod pending;
 mod raw;
 mod tilt;
 mod truncated;
@@ -27,18 +29,12 @@ use mixture::{Mixture, Outcome};
 use model::{BIASES, Observation};
 pub(crate) use path::KnownPath;
 use path::Path;
+use pending::Pending;
 use raw::RawClock;
 use window::{Record, Window};
 
-/// Outliers in a row from which on they are right and the estimate is not.
-const OUTLIERS: u32 = 4;
-/// Probability below which a sample is an outlier, and above which it is none.
-const UNLIKELY: f64 = 0.1;
+/// Probability above which a sample is no outlier.
 const LIKELY: f64 = 0.5;
-/// Good samples after which the frequency is known by measurement.
-const ESTABLISHED: usize = 8;
-/// How many times as long as it went astray the clock must have been right before, or its rate is in doubt.
-const DOUBTED_AGAIN: f64 = 16.0;
 /// Deviations by which a sample that can't be explained says that the clock goes its own way.
 const SURPRISING: f64 = 4.0;
 /// Falsetickers are asked as rarely as possible from this many samples on.
@@ -52,8 +48,8 @@ pub(crate) struct Bank {
     precision_s: f64,
     paths: BTreeMap<SourceId, Path>,
     known_paths: BTreeMap<SourceId, KnownPath>,
-    /// The last sample of each source, as long as it has not been used.
-    pending: BTreeMap<SourceId, Record>,
+    /// Samples of sources that are not used yet.
+    pending: BTreeMap<SourceId, Pending>,
     /// The source whose bias each state of the models is.
     biases: [Option<SourceId>; BIASES],
     /// Nothing before the first sample.
@@ -99,6 +95,12 @@ impl Bank {
         self.good = 0;
     }
 
+    /// Takes note of how fast the bound of an error grows while nothing is measured, seconds a second, besides what the
+    /// frequency's error makes of it.
+    pub(crate) fn set_unseen(&mut self, unseen: f64) {
+        self.known.unseen = unseen;
+    }
+
     /// Forgets a source.
     pub(crate) fn forget(&mut self, source: SourceId) {
         self.paths.remove(&source);
@@ -118,8 +120,9 @@ impl Bank {
 
     /// True time leaps by `by_s` away from our clock.
     pub(crate) fn leap_by(&mut self, by_s: f64) {
-        for record in self.pending.values_mut() {
-            record.offset_s += by_s;
+        for pending in self.pending.values_mut() {
+            let records = pending.history.iter_mut().chain(&mut pending.last);
+            records.for_each(|record| record.offset_s += by_s);
         }
         if let Some(window) = &mut self.window {
             window.shift(by_s);
@@ -135,9 +138,22 @@ impl Bank {
         }
     }
 
+    /// What is known of the path to a source beforehand.
+    #[cfg(test)]
+    pub(crate) fn known_path(&self, source: SourceId) -> KnownPath {
+        self.known_paths.get(&source).copied().unwrap_or_default()
+    }
+
     /// Takes note of a sample. `broke` says that it can't be reconciled with those before.
     pub(crate) fn measured(&mut self, source: SourceId, sample: &Sample, broke: bool) {
-        self.note(source, sample, None, broke);
+        let record = self.record(source, sample, None, broke);
+        self.pending.entry(source).or_default().last = Some(record);
+    }
+
+    /// Takes note of a sample from before the start, of a source that is yet to be asked.
+    pub(crate) fn remember(&mut self, source: SourceId, sample: &Sample) {
+        let record = self.record(source, sample, None, false);
+        self.pending.entry(source).or_default().history.push(record);
     }
 
     /// The same of a sample whose delay says nothing of its error: it has this standard deviation, seconds.
@@ -148,15 +164,22 @@ impl Bank {
         deviation_s: f64,
         broke: bool,
     ) {
-        self.note(source, sample, Some(deviation_s), broke);
+        let record = self.record(source, sample, Some(deviation_s), broke);
+        self.pending.entry(source).or_default().last = Some(record);
     }
 
-    fn note(&mut self, source: SourceId, sample: &Sample, deviation_s: Option<f64>, broke: bool) {
+    fn record(
+        &mut self,
+        source: SourceId,
+        sample: &Sample,
+        deviation_s: Option<f64>,
+        broke: bool,
+    ) -> Record {
         let at_s = self.raw.position_s(sample.time);
         let path = self.paths.entry(source).or_insert_with(|| Path::new(self.precision_s));
         path.know(self.known_paths.get(&source).copied().unwrap_or_default());
         path.add(sample.delay_s, at_s);
-        let record = Record {
+        Record {
             source,
             at_s,
             offset_s: sample.offset_s + self.raw.correction_s(sample.time),
@@ -165,22 +188,26 @@ impl Bank {
             bound_s: sample.distance_s(),
             deviation_s,
             broke,
-        };
-        self.pending.insert(source, record);
+        }
     }
 
     /// Uses what was measured of the sources that are followed and not used yet.
     pub(crate) fn take(&mut self, chosen: &[SourceId]) {
+        let taken = chosen.iter().filter_map(|source| self.pending.remove(source));
         let mut records: Vec<Record> =
-            chosen.iter().filter_map(|source| self.pending.remove(source)).collect();
+            taken.flat_map(|pending| pending.records().collect::<Vec<_>>()).collect();
         records.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
         for record in records {
             self.use_record(record);
         }
     }
 
-    /// What the last selection said of a source that has a new sample.
+    /// What the last selection said of a source that has a new sample. What a falseticker said before the start is
+    /// forgotten: when it comes to agree one day, that is of another time.
     pub(crate) fn judged(&mut self, source: SourceId, falseticker: bool) {
+        if let Some(pending) = self.pending.get_mut(&source).filter(|_| falseticker) {
+            pending.history.clear();
+        }
         if let Some(path) = self.paths.get_mut(&source) {
             path.rejections = if falseticker { path.rejections.saturating_add(1) } else { 0 };
         }
@@ -304,59 +331,6 @@ impl Bank {
         let known = self.paths.get(&record.source).is_some_and(Path::is_well_known);
         if known && beyond_s > SURPRISING * deviation_s {
             self.calm_since_s = self.calm_since_s.max(record.at_s - pace::CALM_S);
-        }
-    }
-
-    fn judge(&mut self, record: &Record, seen: &Observation, outcome: Outcome) {
-        let excluded = record.deviation_s.is_some() || seen.half_width_s < record.delay_s / 2.0;
-        let Some(path) = self.paths.get_mut(&record.source) else { return };
-        if outcome.inlier > LIKELY {
-            path.outliers = 0;
-            path.last_good_s = record.at_s;
-            self.good = self.good.saturating_add(1);
-        } else if outcome.inlier < UNLIKELY && excluded {
-            path.add_outlier(record.at_s);
-            if path.outliers >= OUTLIERS {
-                self.doubt(record, seen);
-            }
-        }
-    }
-
-    /// Samples have contradicted the estimate for too long: it is uncertain by as much as they say. One
-    /// source's word against that of others is its bias, if it can be one; else it is the time.
-    fn doubt(&mut self, record: &Record, seen: &Observation) {
-        let Some(window) = &mut self.window else { return };
-        let expected = window.mixture().expected(seen, record.at_s);
-        let away_s = seen.offset_s - expected.mean;
-        let doubting = self.paths.values().filter(|path| path.outliers >= OUTLIERS / 2).count();
-        let own = self.paths.get(&record.source);
-        let since_s =
-            own.filter(|path| path.outliers > 0).map_or(record.at_s, |path| path.outliers_since_s);
-        // Sources that have said nothing since say nothing against it.
-        let contradicted = self.paths.values().any(|path| path.is_good_since(since_s));
-        let alone = 2 * doubting <= self.paths.len() && contradicted;
-        let bias = seen.bias.filter(|_| alone && away_s.abs() < record.bound_s);
-        let good_s = own.map_or(record.at_s, |path| path.last_good_s);
-        // A clock that goes astray once may have been stepped; one that soon does again runs at another rate.
-        let astray_s = record.at_s - good_s;
-        let again = record.at_s - self.doubted_s < DOUBTED_AGAIN * astray_s;
-        let unknown_rate = if (self.good < ESTABLISHED || again) && bias.is_none() && astray_s > 0.0
-        {
-            away_s / astray_s
-        } else {
-            0.0
-        };
-        if bias.is_none() {
-            self.doubted_s = record.at_s;
-        }
-        window.doubt(bias, away_s, unknown_rate);
-        for path in self.paths.values_mut() {
-            if bias.is_none() {
-                path.outliers = 0;
-            }
-        }
-        if let Some(path) = self.paths.get_mut(&record.source) {
-            path.outliers = 0;
         }
     }
 

@@ -78,7 +78,8 @@ impl Path {
         self.drop_before_shift();
         let mut sorted: Vec<f64> = self.delays.iter().map(|&(_, delay_s)| delay_s).collect();
         sorted.sort_by(f64::total_cmp);
-        self.least_s = self.known.shortest_s.or(sorted.first().copied()).unwrap_or(delay_s);
+        let seen_s = sorted.first().copied().unwrap_or(delay_s);
+        self.least_s = self.known.shortest_s.map_or(seen_s, |known_s| known_s.min(seen_s));
         let scale_s = if sorted.len() < FEWEST_DELAYS {
             delay_s / 2.0
         } else {
@@ -119,6 +120,11 @@ impl Path {
     /// Takes note of what is known beforehand.
     pub(super) fn know(&mut self, known: KnownPath) {
         self.known = known;
+    }
+
+    /// Whether the shortest delay is known beforehand, and no sample has contradicted that.
+    pub(super) fn knows_shortest(&self) -> bool {
+        self.known.shortest_s.is_some_and(|known_s| known_s <= self.least_s)
     }
 
     /// The asymmetry that is known beforehand.

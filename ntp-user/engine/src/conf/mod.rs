@@ -53,6 +53,12 @@ pub use values::{
 /// The name of the file that directives on the command line are said to be in.
 pub const COMMAND_LINE: &str = "<command line>";
 
+/// The names of the directives that have an effect.
+#[must_use]
+pub fn directives() -> Vec<&'static str> {
+    directive::names_that_work()
+}
+
 /// A configuration that can be used.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parsed {

@@ -28,6 +28,13 @@ impl ChangeLimit {
         Self { rule, left: rule.ignored, updates: 0 }
     }
 
+    /// Goes by another rule from now on; updates so far count for it.
+    pub(super) fn replace(&mut self, rule: MaxChange) {
+        if rule != self.rule {
+            *self = Self { updates: self.updates, ..Self::new(rule) };
+        }
+    }
+
     /// Judges an update by what it would change the estimate of true time by, seconds.
     pub(super) fn judge(&mut self, change_s: f64) -> Permission {
         if self.rule.start.is_none_or(|start| self.updates < start) {

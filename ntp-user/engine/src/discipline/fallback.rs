@@ -45,6 +45,17 @@ impl Fallback {
         Self { means: lengths.map(mean).collect(), updated: None, used: 0 }
     }
 
+    /// Goes by another rule from now on; what was seen for the means that it has, too, stays.
+    pub(super) fn replace(&mut self, rule: Option<FallbackDrift>) {
+        let Self { means, .. } = Self::new(rule);
+        if !means.iter().map(|mean| mean.log2).eq(self.means.iter().map(|mean| mean.log2)) {
+            let seen =
+                |new: Mean| *self.means.iter().find(|old| old.log2 == new.log2).unwrap_or(&new);
+            self.means = means.into_iter().map(seen).collect();
+            self.used = 0;
+        }
+    }
+
     /// The clock has run on `frequency` since the last update, and is updated now.
     pub(super) fn update(&mut self, frequency: f64, now: MonoNs) {
         let elapsed_s = self.updated.map_or(0.0, |updated| seconds::between(updated, now));

@@ -29,8 +29,11 @@ const MAX_FREQUENCY: f64 = 0.1;
 pub(crate) const UNKNOWN_DEVIATION: f64 = 5e-4;
 /// Least standard deviation of a frequency off a drift file: machines start at another temperature.
 const STORED_DEVIATION: f64 = 5e-7;
-/// A gentle slew's part of the standard deviation of the frequency.
-const GENTLE: f64 = 0.5;
+/// Length of a slew, in the time in which the clock strays by as much as its time is uncertain, its rate being as
+/// uncertain as it is.
+const GENTLE: f64 = 1.0;
+/// Longest slew, usually, in intervals between estimates.
+const MOST_INTERVALS: f64 = 2.0;
 /// An offset of twice as many deviations is slewed as fast as may be.
 const BEYOND_DOUBT: f64 = 8.0;
 /// Shortest slew, seconds.
@@ -79,6 +82,8 @@ pub(crate) struct Discipline {
     base: f64,
     /// Its standard deviation.
     deviation: f64,
+    /// Bound of the error of `base` by a rate that was too uncertain to be taken; 0 when the last one was taken.
+    untaken: f64,
     /// The correction in force: another one while slewing.
     in_force: f64,
     /// What true time was ahead of the clock when the clock read `as_of`, seconds.
@@ -109,6 +114,7 @@ impl Discipline {
             fallback: Fallback::new(config.fallback_drift),
             base: 0.0,
             deviation: UNKNOWN_DEVIATION,
+            untaken: 0.0,
             in_force: 0.0,
             ahead_s: 0.0,
             as_of: now.time,
@@ -126,8 +132,14 @@ impl Discipline {
         self.max_slew_rate = config.max_slew_rate;
         self.max_update_skew = config.max_update_skew;
         self.log_change_s = config.log_change_s;
+        match (&mut self.change_limit, config.max_change) {
+            (Some(limit), Some(rule)) => limit.replace(rule),
+            (limit, rule) => *limit = rule.map(ChangeLimit::new),
+        }
         self.max_drift = config.max_drift.min(MAX_FREQUENCY);
+        self.max_clock_error = config.max_clock_error;
         self.slew_length = config.slew_length;
+        self.fallback.replace(config.fallback_drift);
     }
 
     /// Begins with the correction `in_force`, and with what is stored: how much faster than true time the
@@ -158,10 +170,14 @@ impl Discipline {
     pub(crate) fn update(&mut self, estimate: &Estimate, now: &Now, interval_s: f64) -> Orders {
         let time = now.time;
         self.fallback.update(self.resting(), now.mono);
-        if SKEW_DEVIATIONS * estimate.slope_deviation <= self.max_update_skew {
-            let base = (1.0 + self.in_force) * (1.0 + estimate.slope) - 1.0;
+        let base = (1.0 + self.in_force) * (1.0 + estimate.slope) - 1.0;
+        let skew = SKEW_DEVIATIONS * estimate.slope_deviation;
+        if skew <= self.max_update_skew {
             self.base = base.clamp(-MAX_FREQUENCY, MAX_FREQUENCY);
             self.deviation = estimate.slope_deviation;
+            self.untaken = 0.0;
+        } else {
+            self.untaken = (base - self.base).abs() + skew;
         }
         self.ahead_s = estimate.offset_s;
         self.as_of = time;
@@ -195,13 +211,13 @@ impl Discipline {
         })
     }
 
-    /// How long to slew, usually: so slowly that the clock's rate is off by little besides the error of its frequency
-    /// anyway, but at most until the estimate after next; faster when the clock is off beyond doubt.
+    /// How long to slew, usually: so that what is still to be slewed and what slewing adds to the rate are in the
+    /// proportion of what both are uncertain by anyway, but at least until the next estimate and not for many of them;
+    /// faster when the clock is off beyond doubt.
     fn slew_duration_s(&self, deviation_s: f64, interval_s: f64) -> f64 {
-        let error_s = self.ahead_s.abs();
-        let gentle_s = error_s / (GENTLE * self.deviation);
-        let certain_s = interval_s * BEYOND_DOUBT * deviation_s / error_s;
-        self.slew_length * gentle_s.min(2.0 * interval_s).min(certain_s)
+        let gentle_s = GENTLE * deviation_s / self.deviation;
+        let certain_s = interval_s * BEYOND_DOUBT * deviation_s / self.ahead_s.abs();
+        self.slew_length * gentle_s.clamp(interval_s, MOST_INTERVALS * interval_s).min(certain_s)
     }
 
     /// The frequency that does away with the remaining correction in `duration_s`, or as fast as allowed.
@@ -363,7 +379,7 @@ impl Discipline {
 
     /// Bound of the error of the frequency, seconds a second.
     pub(crate) fn skew(&self) -> f64 {
-        SKEW_DEVIATIONS * self.deviation
+        (SKEW_DEVIATIONS * self.deviation).max(self.untaken)
     }
 
     /// What is known of the frequency, for those who begin to measure.

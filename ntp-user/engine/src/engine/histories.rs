@@ -64,8 +64,7 @@ impl<R: Rng> Engine<R> {
         let in_force = self.discipline.in_force();
         for sample in history.samples {
             source.recall(sample, in_force);
-            self.bank.measured(id, &sample, false);
-            self.bank.take(&[id]);
+            self.bank.remember(id, &sample);
         }
     }
 

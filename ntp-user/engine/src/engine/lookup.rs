@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use rand::Rng;
 
+use super::reconfigure::options_of;
 use super::{Engine, first_delay_s};
-use crate::conf::{Host, SourceOptions};
+use crate::conf::Host;
 use crate::seams::{Action, Now, SourceId};
 use crate::seconds;
 use crate::source::{REACH_POLLS, Source};
@@ -140,12 +141,7 @@ impl<R: Rng> Engine<R> {
         let id = SourceId(self.next_source);
         self.next_source += 1;
         let line = self.lines[index].line();
-        let options = SourceOptions {
-            minsamples: line.options.minsamples.or(Some(self.config.min_samples)),
-            maxsamples: line.options.maxsamples.or(Some(self.config.max_samples)),
-            ..line.options.clone()
-        };
-        let manner = (line.kind, options);
+        let manner = (line.kind, options_of(line, &self.config));
         let known = self.discipline.known_frequency(now.time);
         let mut source = Source::new(id, address, manner, known, self.precision_s);
         source.start(now.mono, first_delay_s(&mut self.rng), self.lines[index].is_online());

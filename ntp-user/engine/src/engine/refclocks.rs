@@ -68,7 +68,7 @@ impl<R: Rng> Engine<R> {
         let Some(source) = self.clock(clock) else { return };
         let id = source.id();
         let second = source.clock().and_then(|clock| self.second(clock, &reading, now));
-        let tai_offset = self.leap.tai_offset();
+        let tai_offset = self.leap.tai_offset_at(reading.at + reading.offset);
         let age_s = seconds::of(now.time.since(reading.at));
         let Some(clock) = self.sources.get_mut(&id).and_then(Source::clock_mut) else { return };
         if let Err(reason) = clock.read(reading, age_s, second.as_ref(), tai_offset) {

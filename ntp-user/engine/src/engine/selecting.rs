@@ -76,8 +76,8 @@ impl<R: Rng> Engine<R> {
             let verdict = self.selection.verdict(id);
             if verdict == Verdict::Falseticker {
                 if self.named.insert(id) {
-                    let (address, label) = (source.address().ip(), self.label(id));
-                    tracing::warn!(source = %address, "Detected falseticker {label}");
+                    let (name, label) = (bare_name(source), self.label(id));
+                    tracing::warn!(source = %name, "Detected falseticker {label}");
                 }
             } else if matches!(
                 verdict,
@@ -91,19 +91,27 @@ impl<R: Rng> Engine<R> {
 
     fn log_selected(&self) {
         if let Some((id, source)) = self.selected().and_then(|id| self.sources.get_key_value(&id)) {
-            let (address, label) = (source.address().ip(), self.label(*id));
-            tracing::info!(source = %address, "Selected source {label}");
+            let (name, label) = (bare_name(source), self.label(*id));
+            tracing::info!(source = %name, "Selected source {label}");
         }
     }
 
     /// A source as the log names it: its address, and the name it was configured by.
     fn label(&self, id: SourceId) -> String {
         let Some(source) = self.sources.get(&id) else { return String::new() };
-        if let Some(clock) = source.clock() {
-            return clock_name(clock.id());
+        let bare = bare_name(source);
+        match self.name_of(id).filter(|_| source.clock().is_none()) {
+            Some(name) => format!("{bare} ({name})"),
+            None => bare,
         }
-        let address = source.address().ip().to_string();
-        self.name_of(id).map_or(address.clone(), |name| format!("{address} ({name})"))
+    }
+}
+
+/// The address of a source, or the reference ID of a reference clock, which has none.
+fn bare_name(source: &Source) -> String {
+    match source.clock() {
+        Some(clock) => clock_name(clock.id()),
+        None => source.address().ip().to_string(),
     }
 }
 

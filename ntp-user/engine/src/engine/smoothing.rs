@@ -38,6 +38,16 @@ impl<R: Rng> Engine<R> {
         }
     }
 
+    /// Goes by the configuration's `smoothtime`: what is served goes on as it was, on a curve of the new one. Without
+    /// one true time is served again, at once where that is no step backward.
+    pub(super) fn change_smoothing(&mut self, now: &Now) {
+        let time = self.true_time(now);
+        match (&mut self.smoother, self.config.smooth_time) {
+            (Some(smoother), Some(settings)) => smoother.configure(settings, time),
+            (smoother, settings) => *smoother = settings.map(|it| Smoother::new(it, time)),
+        }
+    }
+
     /// The estimates of true time and of its rate were `before` and have changed.
     pub(super) fn smooth_correction(
         &mut self,

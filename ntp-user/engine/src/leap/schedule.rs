@@ -93,6 +93,11 @@ impl Schedule {
         self.mode
     }
 
+    /// Goes by another mode: from the next leap second on, when one is about to be or has just been.
+    pub(crate) fn set_mode(&mut self, mode: LeapSecMode) {
+        self.mode = mode;
+    }
+
     /// Puts a table into force.
     pub(crate) fn set_table(&mut self, table: LeapTable) {
         self.table = Some(table);
@@ -149,6 +154,16 @@ impl Schedule {
     pub(crate) fn tai_offset(&self) -> Option<i32> {
         let keeps = matches!(self.mode, LeapSecMode::System | LeapSecMode::Step);
         self.tai_offset.filter(|_| keeps)
+    }
+
+    /// TAI - UTC when a clock that keeps TAI reads `time`, if a table says: whether we are synchronised or not.
+    pub(crate) fn tai_offset_at(&self, time: NtpTimestamp) -> Option<i32> {
+        let table = self.table.as_ref()?;
+        let at = |time: NtpTimestamp| table.on(Day::of(time.to_unix(PIVOT_S).0));
+        let about = at(time)?.tai_offset;
+        // In the first half minute of a TAI day it is the day before in UTC.
+        let ahead = NtpDuration::from_bits(i64::from(about) << 32);
+        Some(at(time - ahead)?.tai_offset)
     }
 
     /// Takes note of when the leap second that is due comes.

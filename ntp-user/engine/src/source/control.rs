@@ -12,6 +12,18 @@ use crate::conf::SourceOptions;
 /// Longest round trip to a source that is asked more than once a second, seconds.
 const NEAR_S: f64 = 0.01;
 
+impl Role {
+    /// Options as far as they mean anything in it: a peer keeps time with our packets, and there are none in between.
+    pub(super) fn options(self, options: SourceOptions) -> SourceOptions {
+        match self {
+            Self::Client => options,
+            Self::Peer => {
+                SourceOptions { iburst: false, burst: false, presend_log2: None, ..options }
+            }
+        }
+    }
+}
+
 impl Source {
     /// Begins to ask in `delay_s` seconds, `online` or not at all.
     pub(crate) fn start(&mut self, now: MonoNs, delay_s: f64, online: bool) {
@@ -58,6 +70,7 @@ impl Source {
 
     /// Follows changed options.
     pub(crate) fn configure(&mut self, options: SourceOptions, rng: &mut impl Rng) {
+        let options = self.role().options(options);
         self.poll.configure(&options, rng);
         self.series.configure(&options);
         self.association.set_xleave(options.xleave);
@@ -67,12 +80,25 @@ impl Source {
         self.options = options;
     }
 
+    /// Takes note of how fast the bound of the clock's error grows while nothing is measured, besides what the error of
+    /// its frequency makes of it, seconds a second.
+    pub(crate) fn set_unseen(&mut self, unseen: f64) {
+        self.series.set_unseen(unseen);
+    }
+
     /// What its options say of the path to it.
     pub(crate) fn known_path(&self) -> KnownPath {
         KnownPath {
             shortest_s: Some(self.options.mindelay_s).filter(|&delay_s| delay_s > 0.0),
             asymmetry: self.options.asymmetry,
         }
+    }
+
+    /// All that its options have decided, to compare with those of another.
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> String {
+        let poll = self.poll.settings();
+        format!("{poll} {:?} {:?} {:?}", self.series, self.association, self.filter)
     }
 
     /// Whether it answers, from so near that it can be asked more than once a second.

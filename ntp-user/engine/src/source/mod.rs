@@ -86,13 +86,7 @@ impl Source {
             SourceKind::Server | SourceKind::Pool => Role::Client,
             SourceKind::Peer => Role::Peer,
         };
-        let options = match role {
-            Role::Client => options,
-            // A peer keeps time with our packets: there are none in between.
-            Role::Peer => {
-                SourceOptions { iburst: false, burst: false, presend_log2: None, ..options }
-            }
-        };
+        let options = role.options(options);
         let mut series = Series::new(known, precision_s);
         series.configure(&options);
         Self {

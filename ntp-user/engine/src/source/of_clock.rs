@@ -91,6 +91,14 @@ impl Source {
         })
     }
 
+    /// Keeps at least and at most so many samples, where it is a reference clock whose line says nothing of it.
+    pub(crate) fn limit_clock(&mut self, (min_samples, max_samples): (u32, u32)) {
+        if let Some(clock) = &self.clock {
+            self.options = source_options(clock.line(), min_samples, max_samples);
+            self.series.configure(&self.options);
+        }
+    }
+
     /// Standard deviation of the last sample, where it does not follow from delays: of a reference clock, seconds.
     pub(crate) fn deviation_s(&self) -> Option<f64> {
         self.deviation_s

@@ -107,13 +107,21 @@ impl Poll {
         let (before, interval_s) = (self.eagerness, self.interval_s);
         self.minimum_log2 = options.minpoll_log2;
         self.maximum_log2 = options.maxpoll_log2.max(options.minpoll_log2);
-        self.eagerness = Self::new(options).eagerness;
+        let Self { eagerness, retries, presend_log2, .. } = Self::new(options);
+        (self.eagerness, self.retries, self.presend_log2) = (eagerness, retries, presend_log2);
         self.interval_s *= before / self.eagerness;
         self.limit();
         #[expect(clippy::float_cmp, reason = "only whether it is another")]
         if self.interval_s != interval_s {
             self.schedule(rng);
         }
+    }
+
+    /// What options have decided, to compare with that of another.
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> String {
+        let limits = (self.minimum_log2, self.maximum_log2);
+        format!("{limits:?} {} {} {:?}", self.eagerness, self.retries, self.presend_log2)
     }
 
     /// Begins `delay_s` seconds from now, with a burst if asked for.
