@@ -11,6 +11,15 @@ pub enum Delay {
     Fixed(f64),
     /// Exponential with this mean.
     Exponential(f64),
+    /// Anything up to this, as likely.
+    Uniform(f64),
+    /// Another delay of some packets only: those that come while a receiver saves power, say.
+    Sometimes {
+        /// Probability of that.
+        probability: f64,
+        /// The delay.
+        delay: Box<Delay>,
+    },
     /// `scale_s * max(0, exponential(1) - threshold)`: rarely anything, then much.
     Spikes {
         /// Mean of a spike, seconds.
@@ -64,6 +73,11 @@ impl Delay {
         match self {
             Self::Fixed(seconds) => *seconds,
             Self::Exponential(mean_s) => mean_s * chance.exponential(),
+            Self::Uniform(most_s) => most_s * chance.uniform(),
+            Self::Sometimes { probability, delay } => {
+                let delay_s = delay.draw(now_s, chance);
+                if chance.happens(*probability) { delay_s } else { 0.0 }
+            }
             Self::Spikes { scale_s, threshold } => {
                 scale_s * (chance.exponential() - threshold).max(0.0)
             }
@@ -111,6 +125,8 @@ mod tests {
             (Delay::queued(3.0, 0.5), 3.5),
             (Delay::Fixed(1.0) + Delay::queued(1.0, 1.0), 3.0),
             (spikes, 10.0 * (-4.0f64).exp()),
+            (Delay::Uniform(4.0), 2.0),
+            (Delay::Sometimes { probability: 0.25, delay: Box::new(Delay::Fixed(8.0)) }, 2.0),
             (Delay::Pareto { scale_s: 1.0, shape: 3.0 }, 0.5),
             (Delay::LogNormal { median_s: 1.0, deviation: 0.5 }, 0.125f64.exp()),
         ];

@@ -105,3 +105,42 @@ fn object(row: &Row) -> String {
     }
     object + "}"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::table;
+    use crate::unseen::unseen;
+
+    #[test]
+    fn objects_have_the_fields_that_others_read() {
+        let row = |scenario| Row { scenario, ours: Figures::default() };
+        let names = |text: &str| -> Vec<String> {
+            text.split('"')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .filter(|it| it != "base")
+                .collect()
+        };
+        let base = table().into_iter().find(|scenario| scenario.name == "base").unwrap();
+        let figures = "scenario rms_us p99_us max_us freq_ppb packets chrony_rms_us chrony_packets";
+        assert_eq!(names(&json(&[row(base.clone())])).join(" "), figures);
+        let alone = json(&[row(Scenario { chrony: None, ..base })]);
+        assert!(!alone.contains("chrony") && alone.starts_with("[\n  {\"scenario\": \"base\", "));
+    }
+
+    #[test]
+    fn scenarios_have_names_of_their_own_and_valid_options() {
+        let all: Vec<Scenario> = table().into_iter().chain(unseen()).collect();
+        for scenario in &all {
+            assert_eq!(
+                all.iter().filter(|it| it.name == scenario.name).count(),
+                1,
+                "{}",
+                scenario.name
+            );
+            assert!(scenario.config().is_ok(), "{}", scenario.name);
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Clocks and networks that nothing in the estimator was chosen by.
 
+mod chrony;
+
 use crate::clock::{Oscillator, Shift};
 use crate::delay::Delay;
 use crate::scenario::{Scenario, address, base, long, server};
@@ -8,7 +10,9 @@ use crate::server::{Outage, Server};
 /// All of them.
 #[must_use]
 pub fn unseen() -> Vec<Scenario> {
-    [tails(), routes(), clocks(), others()].into_iter().flatten().collect()
+    let kinds = [tails(), routes(), clocks(), others(), links(), shapes(), jumps(), intervals()];
+    let all = kinds.into_iter().chain([together()]).flatten();
+    all.map(|it| Scenario { chrony: chrony::chrony(it.name), ..it }).collect()
 }
 
 fn unseen_in(name: &'static str, servers: Vec<Server>) -> Scenario {
@@ -115,5 +119,125 @@ fn others() -> Vec<Scenario> {
             ..unseen_in("eight-servers", eight().collect())
         },
         short("eight-busy", "minpoll 0 maxpoll 0", eight().collect()),
+    ]
+}
+
+/// Kinds of links: a satellite, a wireless one that saves power, a cellular one.
+fn links() -> Vec<Scenario> {
+    let saving = Delay::Sometimes { probability: 0.3, delay: Box::new(Delay::Uniform(0.1)) };
+    let air = || Delay::queued(1e-3, 5e-4);
+    let to_space = Delay::queued(0.28, 5e-3);
+    let cellular = Server::new(address(1), Delay::queued(0.025, 0.01), Delay::queued(0.02, 5e-3));
+    let stepped = slips(&[(15_000.0, 0.02), (25_000.0, -0.03)]);
+    let nearly_deaf = Server { loss: 0.9, ..server(1, &Delay::queued(1e-4, 1e-4)) };
+    vec![
+        unseen_in("satellite", vec![Server::new(address(1), to_space, Delay::queued(0.28, 0.015))]),
+        unseen_in("wifi", vec![Server::new(address(1), air(), air() + saving)]),
+        Scenario { oscillator: stepped, ..unseen_in("cellular", vec![cellular]) },
+        unseen_in("loss-90", vec![nearly_deaf]),
+    ]
+}
+
+/// Other distributions of what packets wait.
+fn shapes() -> Vec<Scenario> {
+    let bell = Delay::LogNormal { median_s: 5e-3, deviation: 0.1 };
+    let even = Delay::Fixed(1e-3) + Delay::Uniform(1e-3);
+    let queues = Delay::Sum(vec![Delay::Exponential(1e-4); 4]) + Delay::Fixed(1e-3);
+    let mild = Server::new(address(1), Delay::queued(1e-3, 1e-3), Delay::queued(1e-3, 3e-4));
+    vec![
+        unseen_in("bell", vec![server(1, &bell)]),
+        unseen_in("even", vec![server(1, &even)]),
+        unseen_in("four-queues", vec![server(1, &queues)]),
+        unseen_in("mild-asymmetry", vec![mild]),
+        unseen_in("jitter-10ms", vec![server(1, &Delay::queued(5e-3, 0.01))]),
+    ]
+}
+
+/// The base's clock, put forward within a second: when, seconds; by how much, seconds. Nobody is told.
+fn slips(slips: &[(f64, f64)]) -> Oscillator {
+    const AT_ONCE_S: f64 = 1e-6;
+    let both =
+        |&(at_s, by_s): &(f64, f64)| [(at_s, by_s, AT_ONCE_S), (at_s + 1.0, -by_s, AT_ONCE_S)];
+    shifting(&slips.iter().flat_map(both).collect::<Vec<_>>())
+}
+
+/// Clocks that jump, or change by much.
+fn jumps() -> Vec<Scenario> {
+    let quiet = |oscillator| Oscillator { wander: 1e-10, ..oscillator };
+    let sine = |temperature, period_s| {
+        quiet(Oscillator { temperature, period_s, ..Oscillator::default() })
+    };
+    let wide = || vec![server(1, &Delay::queued(0.01, 1e-3))];
+    let wander = |wander| Oscillator { wander, ..Oscillator::default() };
+    let flicker = Oscillator { wander: 0.0, flicker: 1e-8, ..Oscillator::default() };
+    vec![
+        unseen_with("vm-jumps", slips(&[(15_000.0, 5e-3), (25_000.0, -8e-3), (32_000.0, 5e-3)])),
+        unseen_with("vm-100ppm", shifting(&[(20_000.0, 1e-4, 0.1)])),
+        unseen_with("temperature-step", quiet(shifting(&[(20_000.0, 5e-6, 1_800.0)]))),
+        unseen_with("large-sine", sine(2e-6, 3_600.0)),
+        Scenario { oscillator: sine(1e-6, 7_200.0), ..unseen_in("sine-wan", wide()) },
+        unseen_with("perfect-clock", wander(1e-11)),
+        unseen_with("restless-clock", wander(1e-8)),
+        Scenario {
+            oscillator: wander(1e-8),
+            ..unseen_in("restless-wan", vec![server(1, &Delay::queued(0.01, 2e-3))])
+        },
+        Scenario { oscillator: flicker, ..unseen_in("flicker-wan", wide()) },
+        Scenario {
+            length_s: 4_000.0,
+            settling_s: 1_000.0,
+            ..unseen_with(
+                "cold-1ppm",
+                Oscillator { frequency: 1e-6, ahead_s: 1e-3, ..wander(1e-9) },
+            )
+        },
+    ]
+}
+
+/// Intervals that are given.
+fn intervals() -> Vec<Scenario> {
+    let wan = || vec![server(1, &Delay::queued(0.01, 2e-3))];
+    let lan = || server(1, &Delay::queued(1e-4, 2e-5));
+    let quiet = Oscillator { wander: 1e-10, ..Oscillator::default() };
+    let late = Server { duplicated: 0.3, ..server(1, &Delay::queued(0.01, 0.5)) };
+    let every = |name, options, length_s, servers| Scenario {
+        length_s,
+        settling_s: length_s / 4.0,
+        options,
+        ..unseen_in(name, servers)
+    };
+    vec![
+        every("poll-3", "minpoll 3 maxpoll 3", 8_000.0, base().servers),
+        every("poll-6", "minpoll 6 maxpoll 6", 20_000.0, base().servers),
+        every("poll-10", "minpoll 10 maxpoll 10", 40_000.0, base().servers),
+        every("wan-poll-6", "minpoll 6 maxpoll 6", 40_000.0, wan()),
+        Scenario {
+            oscillator: quiet,
+            ..every("lan-poll-0", "minpoll 0 maxpoll 0", 4_000.0, vec![lan()])
+        },
+        // Replies come twice and in another order.
+        every("disorder", "minpoll 0 maxpoll 0", 4_000.0, vec![late]),
+    ]
+}
+
+/// Several servers that don't agree, or all do.
+fn together() -> Vec<Scenario> {
+    let path = |number, there_s, back_s, jitter_s| {
+        let (there, back) = (Delay::queued(there_s, jitter_s), Delay::queued(back_s, jitter_s));
+        Server::new(address(number), there, back)
+    };
+    let near = |number| server(number, &Delay::queued(1e-4, 1e-4));
+    let wide = vec![
+        path(1, 0.01, 0.012, 1e-3),
+        path(2, 0.02, 0.015, 2e-3),
+        path(3, 0.015, 0.015, 2e-3),
+        path(4, 0.03, 0.04, 1e-3),
+        path(5, 0.05, 0.05, 5e-3),
+    ];
+    vec![
+        unseen_in("two-asymmetric", vec![path(1, 5e-3, 9e-3, 2e-4), path(2, 8e-3, 6e-3, 2e-4)]),
+        unseen_in("two-near", (1..=2).map(near).collect()),
+        unseen_in("four-near", (1..=4).map(near).collect()),
+        unseen_in("five-wan", wide),
     ]
 }
