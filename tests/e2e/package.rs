@@ -39,6 +39,9 @@ fn unit() -> Result<()> {
     let program = daemon()?.program().display().to_string();
     let text = text.replace("/usr/sbin/ntp-xdpd", &program);
     ensure!(text.contains(&program), "the unit does not start the daemon");
+    // Under it `holdover` can't pin its links, and the daemon does not start.
+    let is_closed = text.lines().any(|line| line == "ProtectKernelTunables=yes");
+    ensure!(!is_closed, "the unit makes /sys/fs/bpf read-only");
     let folder = std::env::temp_dir().join(format!("ntp-xdp-unit-{}", std::process::id()));
     std::fs::create_dir(&folder)?;
     std::fs::write(folder.join(name), text)?;
