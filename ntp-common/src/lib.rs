@@ -10,6 +10,7 @@
 )]
 
 pub mod acl;
+pub mod arrival;
 pub mod checksum;
 pub mod classify;
 pub mod clients;

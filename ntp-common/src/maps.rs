@@ -3,6 +3,7 @@
 use core::mem::{offset_of, size_of};
 
 use crate::acl::AclTable;
+use crate::arrival::{ArrivalCounters, ClockSlot, MAX_CLOCKS};
 use crate::counters::Counters;
 use crate::local::LocalAddresses;
 use crate::ratelimit::ClientRules;
@@ -10,7 +11,7 @@ use crate::snapshot::SNAPSHOT_WORDS;
 
 /// Version of everything in this module. It is part of the path of pinned objects and the first word of
 /// [`ServingPage`], so that a daemon and a program of different builds never share a map.
-pub const ABI: u64 = 0x6e74_7078_0000_0005;
+pub const ABI: u64 = 0x6e74_7078_0000_0006;
 
 /// Array of one [`ServingPage`], memory-mapped by the daemon.
 pub const SERVING_MAP: &str = "SERVING";
@@ -28,8 +29,25 @@ pub const CLIENT_SET_LINES: u32 = crate::clients::SET_LINES;
 /// Per-CPU array of one set of [`Counters`].
 pub const COUNTERS_MAP: &str = "COUNTERS";
 
+/// Array of [`MAX_CLOCKS`] [`ClockSlot`]s, memory-mapped by the daemon: the clocks of interfaces whose receive timestamps
+/// the program reads.
+pub const CLOCKS_MAP: &str = "CLOCKS";
+
+/// Per-CPU array of as many [`ArrivalCounters`].
+pub const ARRIVALS_MAP: &str = "ARRIVALS";
+
 /// Name of the program that answers.
 pub const PROGRAM: &str = "ntp_xdp";
+
+/// Name of the same program with receive timestamps of the hardware: the daemon loads it for one interface at a time.
+pub const STAMPED_PROGRAM: &str = "ntp_xdp_stamped";
+
+/// Function of [`STAMPED_PROGRAM`] that stands for the driver's call. It says that there is no time until the daemon
+/// puts the call there. Linux: Documentation/networking/xdp-rx-metadata.rst.
+pub const STAMP_FUNCTION: &str = "hardware_stamp";
+
+/// Function of [`STAMPED_PROGRAM`] that gives the entry of [`CLOCKS_MAP`]: the daemon puts the number there.
+pub const SLOT_FUNCTION: &str = "clock_slot";
 
 /// Read-only variable of the program: the served UDP port, in network byte order.
 pub const PORT_VARIABLE: &str = "PORT";
@@ -89,6 +107,12 @@ pub const SERVING_SIZE: usize = size_of::<ServingPage>();
 
 /// Size of the value of [`ACL_MAP`].
 pub const ACL_TABLE_SIZE: usize = size_of::<AclTable>();
+
+/// Size of all of [`CLOCKS_MAP`].
+pub const CLOCKS_SIZE: usize = size_of::<ClockSlot>() * MAX_CLOCKS;
+
+/// Size of all of [`ARRIVALS_MAP`] on one CPU.
+pub const ARRIVALS_SIZE: usize = size_of::<ArrivalCounters>() * MAX_CLOCKS;
 
 /// Size of the value of [`COUNTERS_MAP`] on one CPU.
 pub const COUNTERS_SIZE: usize = size_of::<Counters>();

@@ -1,7 +1,10 @@
 //! The headers as they lie in a frame, and what the plainest of them look like. Words that are looked at
 //! together are fields of their own, so that they take one load and one comparison.
 
+use ntp_common::counters::Reason;
 use ntp_common::wire::HEADER_LEN;
+
+use crate::walk::Bounds;
 
 /// Protocol number of UDP.
 pub(crate) const PROTOCOL_UDP: u8 = 17;
@@ -121,4 +124,18 @@ impl Ipv6Header {
         const MASK: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
         self.start = self.start & MASK | u64::from_ne_bytes([0, 0, 0, 0, 0, 0, 0, hops]);
     }
+}
+
+/// Sends the frame back where it came from.
+#[inline(always)]
+pub(crate) fn swap_stations(frame: Bounds) -> Result<(), Reason> {
+    let stations: *mut [Station; 2] = frame.at(frame.start)?;
+    // SAFETY: `Bounds::at` gave the pointer, and the type has no alignment.
+    let [destination, source] = unsafe { &mut *stations };
+    let (high, low) = (destination.high, destination.low);
+    destination.high = source.high;
+    destination.low = source.low;
+    source.high = high;
+    source.low = low;
+    Ok(())
 }

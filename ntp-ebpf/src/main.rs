@@ -4,6 +4,7 @@
 //! the record of its client and counters of its own CPU. A packet that is passed up is unchanged.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 #![expect(missing_docs, reason = "the entry points that #[xdp] makes have none")]
 #![expect(unreachable_pub, reason = "the loader finds entry points by their exported names")]
 #![expect(
@@ -21,6 +22,7 @@
 )]
 
 mod access;
+mod arrival;
 mod clients;
 mod clock;
 mod explain;
@@ -41,13 +43,24 @@ use crate::request::Stop;
 /// Answers one frame. The name is part of the interface: [`ntp_common::maps::PROGRAM`].
 #[xdp]
 pub fn ntp_xdp(context: XdpContext) -> u32 {
-    let reason = match reply::answer(&context) {
+    run(&context, arrival::Program)
+}
+
+/// The same with the interface's word for when a request came in: [`ntp_common::maps::STAMPED_PROGRAM`].
+#[xdp]
+pub fn ntp_xdp_stamped(context: XdpContext) -> u32 {
+    run(&context, arrival::Interface(context.ctx))
+}
+
+#[inline(always)]
+fn run(context: &XdpContext, receiver: impl arrival::Receiver) -> u32 {
+    let reason = match reply::answer(context, receiver) {
         Ok(counter) => {
             count(counter);
             return XDP_TX;
         }
         Err(Stop::Because(reason)) => reason,
-        Err(Stop::NotPlain) => explain::explain(&context),
+        Err(Stop::NotPlain) => explain::explain(context),
     };
     count(reason as usize);
     if reason.is_drop() { XDP_DROP } else { XDP_PASS }

@@ -4,6 +4,7 @@ use aya_ebpf::Global;
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, PerCpuArray};
 use ntp_common::acl::AclTable;
+use ntp_common::arrival::{ArrivalCounters, ClockSlot, MAX_CLOCKS};
 use ntp_common::clients::ClientLine;
 use ntp_common::counters::Counters;
 use ntp_common::maps::{ACL_TABLES, ServingPage};
@@ -31,6 +32,15 @@ pub(crate) static WAITING: PerCpuArray<Waiting> = PerCpuArray::with_max_entries(
 /// What became of every packet.
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// The clocks of interfaces beside the monotonic one.
+#[map]
+pub(crate) static CLOCKS: Array<ClockSlot> = Array::with_max_entries(MAX_CLOCKS as u32, MMAPABLE);
+
+/// By whose word requests came in, for each of these interfaces.
+#[map]
+pub(crate) static ARRIVALS: PerCpuArray<ArrivalCounters> =
+    PerCpuArray::with_max_entries(MAX_CLOCKS as u32, 0);
 
 /// The served UDP port in network byte order. The daemon sets it before the program is loaded, so that the
 /// verifier knows it as a constant.

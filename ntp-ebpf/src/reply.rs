@@ -10,8 +10,11 @@ use ntp_common::respond::{make_kiss_rate, respond};
 use ntp_common::time::MonoNs;
 use ntp_common::wire::version_of;
 
+use crate::arrival::Receiver;
 use crate::clients::Client;
-use crate::headers::{Ipv6Header, PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, PlainIpv4, Station};
+use crate::headers::{
+    Ipv6Header, PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, PlainIpv4, swap_stations,
+};
 use crate::request::{Stop, check_destination, check_plain, local, serving_page};
 use crate::walk::{self, Bounds, Network};
 use crate::{access, clients, clock, count, snapshot};
@@ -24,16 +27,16 @@ const REPLY_TTL: u8 = 64;
 /// # Errors
 /// [`Stop`]; the frame is unchanged then.
 #[inline(always)]
-pub(crate) fn answer(context: &XdpContext) -> Result<usize, Stop> {
+pub(crate) fn answer(context: &XdpContext, receiver: impl Receiver) -> Result<usize, Stop> {
     let frame = Bounds::of(context);
     match walk::network(frame).map_err(|_| Stop::NotPlain)? {
-        Network::V4(at) => answer_v4(frame, at),
-        Network::V6(at) => answer_v6(frame, at),
+        Network::V4(at) => answer_v4(frame, at, receiver),
+        Network::V6(at) => answer_v6(frame, at, receiver),
     }
 }
 
 #[inline(always)]
-fn answer_v4(frame: Bounds, at: usize) -> Result<usize, Stop> {
+fn answer_v4(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize, Stop> {
     let packet: *mut PlainIpv4 = frame.at(at).map_err(|_| Stop::NotPlain)?;
     // SAFETY: `Bounds::at` gave the pointer, the type has no alignment, and nobody else writes the frame.
     let PlainIpv4 { ip, datagram } = unsafe { &mut *packet };
@@ -46,11 +49,9 @@ fn answer_v4(frame: Bounds, at: usize) -> Result<usize, Stop> {
     check_destination(frame, local(page).has_v4(ip.destination))?;
     access::check_v4(page, ip.source)?;
     let addresses = Sum::ZERO.add_u32(ip.source).add_u32(ip.destination);
-    let counter = reply(page, datagram, addresses, Client::V4(ip.source), now)?;
+    let counter = reply(page, datagram, addresses, Client::V4(ip.source), now, receiver)?;
 
-    let (source, destination) = (ip.source, ip.destination);
-    ip.source = destination;
-    ip.destination = source;
+    (ip.source, ip.destination) = (ip.destination, ip.source);
     if ip.ttl != REPLY_TTL {
         let old = u16::from_ne_bytes([ip.ttl, PROTOCOL_UDP]);
         let new = u16::from_ne_bytes([REPLY_TTL, PROTOCOL_UDP]);
@@ -62,7 +63,7 @@ fn answer_v4(frame: Bounds, at: usize) -> Result<usize, Stop> {
 }
 
 #[inline(always)]
-fn answer_v6(frame: Bounds, at: usize) -> Result<usize, Stop> {
+fn answer_v6(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize, Stop> {
     let header: *mut Ipv6Header = frame.at(at).map_err(|_| Stop::NotPlain)?;
     let (next, len) = walk::behind_ipv6(frame, header).map_err(|_| Stop::NotPlain)?;
     let datagram: *mut PlainDatagram = frame.at(next).map_err(|_| Stop::NotPlain)?;
@@ -84,7 +85,7 @@ fn answer_v6(frame: Bounds, at: usize) -> Result<usize, Stop> {
         .add_u64(source[1])
         .add_u64(destination[0])
         .add_u64(destination[1]);
-    let counter = reply(page, datagram, addresses, Client::V6(source[0]), now)?;
+    let counter = reply(page, datagram, addresses, Client::V6(source[0]), now, receiver)?;
 
     ip.source = destination;
     ip.destination = source;
@@ -93,9 +94,8 @@ fn answer_v6(frame: Bounds, at: usize) -> Result<usize, Stop> {
     Ok(counter)
 }
 
-/// Puts the reply and its checksum in the place of the request; gives the index of its counter.
-///
-/// `addresses` is the sum of the addresses of the IP header, which is the same for both directions.
+/// Puts the reply and its checksum in the place of the request; gives the index of its counter. `addresses` is the
+/// sum of the addresses of the IP header, which is the same for both directions.
 #[inline(always)]
 fn reply(
     page: *const ServingPage,
@@ -103,6 +103,7 @@ fn reply(
     addresses: Sum,
     client: Client,
     now: MonoNs,
+    receiver: impl Receiver,
 ) -> Result<usize, Reason> {
     let PlainDatagram { udp, payload } = datagram;
     let len = (PLAIN_UDP_LEN as u16).to_be();
@@ -128,8 +129,9 @@ fn reply(
         return Err(Reason::NoSnapshot);
     }
     let snapshot = snapshot.as_of(now);
-    let receive = snapshot.time_at(now);
-    let mut answer = respond(payload, &snapshot, receive, receive + clock::TURNAROUND, 0);
+    let time = snapshot.time_at(now);
+    let receive = receiver.received(time, snapshot.multiplier, now);
+    let mut answer = respond(payload, &snapshot, receive, time + clock::TURNAROUND, 0);
     let mut counter = answered_index(family, version_of(payload[0]));
     match verdict {
         Verdict::Answer | Verdict::Drop => {}
@@ -143,17 +145,4 @@ fn reply(
     udp.ports = udp.ports.rotate_left(16);
     udp.checksum = pseudo.plus(header.add_octets(&answer)).udp_checksum();
     Ok(counter)
-}
-
-#[inline(always)]
-fn swap_stations(frame: Bounds) -> Result<(), Reason> {
-    let stations: *mut [Station; 2] = frame.at(frame.start)?;
-    // SAFETY: `Bounds::at` gave the pointer, and the type has no alignment.
-    let [destination, source] = unsafe { &mut *stations };
-    let (high, low) = (destination.high, destination.low);
-    destination.high = source.high;
-    destination.low = source.low;
-    source.high = high;
-    source.low = low;
-    Ok(())
 }

@@ -13,7 +13,8 @@ use ntp_engine::seams::ClockError;
 use rand::RngExt;
 
 use crate::access::{AccessRules, HostAddresses};
-use crate::bpf::attachment::{index_of, remove_stale_pins};
+use crate::bpf::attachment::index_of;
+use crate::bpf::earlier_runs::remove_stale_pins;
 use crate::bpf::program::Built;
 use crate::bpf::xdp::{Loaded, SharedMaps, Xdp, XdpError};
 use crate::clock::DaemonClock;

@@ -151,6 +151,9 @@ impl Tasks {
     pub(crate) fn follow_up(&mut self, driver: &mut DaemonDriver, now: MonoNs) {
         self.logs.write(&driver.take_records());
         let is_earlier_run_over = self.ticks > EARLIER_RUN_TICKS;
+        if let Some(xdp) = &mut self.xdp {
+            xdp.follow_clocks(driver.seams().ref_map.last_publication(), now);
+        }
         if let Some(xdp) = &mut self.xdp
             && (is_earlier_run_over || driver.seams().ref_map.is_live(now))
         {
@@ -198,6 +201,7 @@ impl Tasks {
 
     /// Logs what both paths have done.
     pub(crate) fn log_counters(&self) {
+        self.xdp.iter().for_each(Xdp::log_arrivals);
         let (xdp, user) = self.counters();
         log_counters(&xdp, &user);
     }

@@ -88,7 +88,13 @@ fn good() -> Result<()> {
     let answered = xdp["answered_ipv4"].as_u64().zip(xdp["answered_ipv6"].as_u64());
     let answered = answered.map(|(v4, v6)| v4 + v6);
     ensure!(answered == Some(before + 40) && xdp["denied"] == 1, "{told:#}");
-    ensure!(told["serving"]["interfaces"][0]["name"] == LAN, "{told:#}");
+    let interface = &told["serving"]["interfaces"][0];
+    ensure!(interface["name"] == LAN, "{told:#}");
+    let note = interface["note"].as_str().unwrap_or_default();
+    for part in ["driver veth", "receive queue", "XDP_TX yes", "receive timestamps in XDP"] {
+        ensure!(note.contains(part), "no `{part}` in {note}");
+    }
+    ensure!(!note.contains("hardware"), "nobody wishes for them: {note}");
     let clients = told["clients"].as_array().context("no clients")?;
     let is_client = |it: &Value| it["address"] == CLIENT.v4.to_string();
     ensure!(clients.iter().any(is_client), "{told:#}");

@@ -5,6 +5,7 @@
 
 #[expect(dead_code, reason = "the benchmark asks for more")]
 mod again;
+mod arrivals;
 mod busy;
 mod corpus;
 mod frame;
@@ -42,6 +43,9 @@ fn main() -> ExitCode {
         ),
         trial("leap_second_is_taken_at_the_nanosecond_that_the_clock_reads", leap::instant),
         trial("a_million_random_frames_agree_with_the_model", random::frames),
+        trial("request_is_as_old_as_its_interface_says", arrivals::hardware),
+        trial("timestamp_that_does_not_add_up_is_counted_and_not_used", arrivals::fallback),
+        trial("timestamps_are_on_the_same_side_of_a_leap_second", arrivals::leap),
         trial("clients_are_charged_as_the_user_path_charges_them", limits::identity),
         trial("client_is_charged_once_whichever_path_it_takes", limits::shared_table),
         trial("busy_cpu_limits_and_counts_all_the_same", busy::limit_and_counts),

@@ -1,11 +1,13 @@
 //! The loaded program, and what it was told of the time and of its clients.
 
 use std::net::IpAddr;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use aya::programs::ProgramFd;
 use ipnet::IpNet;
+use ntp_common::arrival::ArrivalCounters;
 use ntp_common::counters::Counters;
 use ntp_common::local::{LocalAddresses, v4_word, v6_words};
 use ntp_common::ratelimit::ClientRules;
@@ -14,6 +16,7 @@ use ntp_common::time::NtpShort;
 use ntp_common::wire::{LeapIndicator, NTP_PORT};
 use ntp_user::access::AccessRules;
 use ntp_user::bpf::acl_map::AclMap;
+use ntp_user::bpf::clocks_map::MappedClocks;
 use ntp_user::bpf::program::{Built, Program};
 use ntp_user::bpf::serving_map::MappedPage;
 use ntp_user::serving::clients::Clients;
@@ -96,6 +99,30 @@ impl Server {
     /// The program's number in the kernel.
     pub(crate) fn id(&mut self) -> Result<u32> {
         Ok(self.program.xdp()?.info()?.id())
+    }
+
+    /// The program that reads receive timestamps of the hardware, with a driver that says the same of every packet.
+    pub(crate) fn stamped(&self, slot: usize, stamp_ns: Option<u64>) -> Result<OwnedFd> {
+        Ok(self.program.load_told(&read_object(OBJECT)?, slot, stamp_ns)?)
+    }
+
+    /// Runs another program on a frame once.
+    pub(crate) fn run_other(
+        &mut self,
+        program: BorrowedFd<'_>,
+        frame: &[u8],
+    ) -> Result<Outcome<'_>> {
+        self.runner.run(program, frame, 1)
+    }
+
+    /// What the program is told of the clocks of interfaces.
+    pub(crate) fn clocks(&self) -> Result<MappedClocks> {
+        Ok(self.program.clocks_map()?)
+    }
+
+    /// By whose word requests had come in.
+    pub(crate) fn arrivals(&self, slot: usize) -> Result<ArrivalCounters> {
+        self.program.arrivals(slot).context("the kernel does not tell")
     }
 
     /// The program, to be run by others.

@@ -2,16 +2,16 @@
 //! pinned: the program is replaced between two packets.
 
 use std::io;
-use std::path::Path;
 
-use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::xdp::{XdpLink, XdpMode as AyaMode};
-use aya::programs::{ProgramError, Xdp};
 use nix::net::if_::if_nametoindex;
 use ntp_engine::conf::{Xdp as Wanted, XdpMode};
 
-use super::pins::{self, NoBpfFs, Pin};
-use super::program::with_causes;
+use super::arrivals::{Refusal, Stamping};
+use super::earlier_runs::{earlier, remove_pins};
+use super::link::Link;
+use super::pins::{self, NoBpfFs};
+use super::program::{LoadError, Program};
+use crate::net::nic::{Ability, Nic};
 
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +29,6 @@ impl AttachMode {
         match self {
             Self::Native => "native",
             Self::Generic => "generic",
-        }
-    }
-
-    const fn for_aya(self) -> AyaMode {
-        match self {
-            Self::Native => AyaMode::Driver,
-            Self::Generic => AyaMode::Skb,
         }
     }
 }
@@ -59,6 +52,9 @@ pub enum AttachError {
         /// What the kernel said.
         error: String,
     },
+    /// There is no program.
+    #[error(transparent)]
+    Load(#[from] LoadError),
     /// Links can't be pinned.
     #[error(transparent)]
     NoBpfFs(#[from] NoBpfFs),
@@ -79,18 +75,17 @@ pub struct Attachment {
     index: u32,
     mode: AttachMode,
     hold: Hold,
+    stamping: Stamping,
     failure_logged: bool,
 }
 
 /// What keeps the program attached.
 #[derive(Debug)]
 enum Hold {
-    /// A link: detached when it is dropped, unless it is pinned.
-    Link(XdpLink),
-    /// A link that was pinned here: stays when this process ends.
-    Pinned { _link: PinnedLink },
+    /// A link: detached when it is dropped, unless it is pinned, and whether it is.
+    Link(Link, bool),
     /// The link of an earlier run, whose program still answers.
-    Earlier(PinnedLink),
+    Earlier(Link),
     /// Nothing: it is not attached.
     Nothing,
 }
@@ -102,16 +97,78 @@ impl Attachment {
     ///
     /// # Errors
     /// [`AttachError`].
-    pub fn new(program: &mut Xdp, wanted: &Wanted) -> Result<Self, AttachError> {
+    pub fn new(program: &mut Program, wanted: &Wanted) -> Result<Self, AttachError> {
         let index = index_of(&wanted.interface)?;
         if wanted.holdover_s > 0 {
             pins::check_bpffs()?;
         }
-        let (mode, hold) = match earlier(wanted) {
-            Some((mode, link)) => (mode, Hold::Earlier(link)),
-            None => attach(program, wanted, index)?,
+        let (earlier, mode) = earlier(wanted).unzip();
+        let mut attachment = Self {
+            wanted: wanted.clone(),
+            index,
+            mode: mode.unwrap_or(AttachMode::Generic),
+            hold: earlier.map_or(Hold::Nothing, Hold::Earlier),
+            stamping: Stamping::Unwanted,
+            failure_logged: false,
         };
-        Ok(Self { wanted: wanted.clone(), index, mode, hold, failure_logged: false })
+        if !attachment.is_attached() {
+            attachment.attach(program)?;
+        }
+        Ok(attachment)
+    }
+
+    /// Attaches the program, in the first mode that it can be.
+    fn attach(&mut self, program: &mut Program) -> Result<(), AttachError> {
+        let (mode, link) = attach(program, &self.wanted, self.index)?;
+        (self.mode, self.hold) = (mode, Hold::Link(link, false));
+        self.stamp(program);
+        Ok(())
+    }
+
+    /// Puts the program that reads receive timestamps of the hardware in the place of the ordinary one, if it is wanted
+    /// and can be had.
+    fn stamp(&mut self, program: &mut Program) {
+        self.end_stamping(program);
+        if !self.wanted.hwtimestamp {
+            return;
+        }
+        self.stamping = self.try_to_stamp(program).unwrap_or_else(Stamping::Off);
+        let (interface, state) = (self.interface(), &self.stamping);
+        match state {
+            Stamping::Off(refusal) => {
+                tracing::warn!(interface, "No hardware receive timestamps in XDP: {refusal}");
+            }
+            Stamping::On { lacks: Some(lacks), .. } => {
+                tracing::warn!(interface, "Hardware receive timestamps in XDP are absent: {lacks}");
+            }
+            Stamping::On { lacks: None, .. } | Stamping::Unwanted => {
+                tracing::info!(interface, "Hardware receive timestamps in XDP are read");
+            }
+        }
+    }
+
+    fn try_to_stamp(&self, program: &mut Program) -> Result<Stamping, Refusal> {
+        let Hold::Link(link, _) = &self.hold else { return Ok(Stamping::Unwanted) };
+        if self.mode != AttachMode::Native {
+            return Err(Refusal::Generic);
+        }
+        let nic = Nic::read(self.interface());
+        if nic.metadata_timestamps == Ability::No {
+            return Err(Refusal::NotOffered(nic.driver.unwrap_or_default()));
+        }
+        let (bound, slot) = program.bind(self.index)?;
+        let lacks = program.watch(slot, self.interface());
+        if let Err(error) = link.replace(bound) {
+            program.forget(slot);
+            return Err(Refusal::Attach(error));
+        }
+        Ok(Stamping::On { slot, lacks })
+    }
+
+    fn end_stamping(&mut self, program: &mut Program) {
+        if let Stamping::On { slot, .. } = std::mem::take(&mut self.stamping) {
+            program.forget(slot);
+        }
     }
 
     /// Pins the link, if the program is to outlive the daemon.
@@ -119,13 +176,17 @@ impl Attachment {
     /// # Errors
     /// [`AttachError::Unpinned`]; it is detached then.
     pub fn pin(&mut self) -> Result<(), AttachError> {
+        let Hold::Link(link, is_pinned @ false) = &mut self.hold else { return Ok(()) };
         if self.wanted.holdover_s == 0 {
             return Ok(());
         }
-        self.hold = match std::mem::replace(&mut self.hold, Hold::Nothing) {
-            Hold::Link(link) => Hold::Pinned { _link: pin(link, &self.wanted, self.mode)? },
-            other @ (Hold::Pinned { .. } | Hold::Earlier(_) | Hold::Nothing) => other,
-        };
+        match pin(link, &self.wanted, self.mode) {
+            Ok(()) => *is_pinned = true,
+            Err(error) => {
+                self.hold = Hold::Nothing;
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -139,23 +200,35 @@ impl Attachment {
     ///
     /// # Errors
     /// [`AttachError`].
-    pub fn change(&mut self, program: &mut Xdp, wanted: &Wanted) -> Result<(), AttachError> {
+    pub fn change(&mut self, program: &mut Program, wanted: &Wanted) -> Result<(), AttachError> {
         if wanted.holdover_s > 0 {
             pins::check_bpffs()?;
         }
+        let stamps_as_before = self.wanted.hwtimestamp == wanted.hwtimestamp;
         self.wanted = wanted.clone();
         if !modes(wanted.mode).contains(&self.mode) {
-            self.detach();
-            (self.mode, self.hold) = attach(program, wanted, self.index)?;
-        } else if wanted.holdover_s == 0 {
+            self.detach(program);
+            self.attach(program)?;
+        } else if !stamps_as_before {
+            if let Hold::Link(link, _) = &self.hold {
+                let replaced = link.replace(program.descriptor()?);
+                replaced.map_err(|error| refused(wanted, self.mode, &error))?;
+            }
+            self.stamp(program);
+        }
+        if wanted.holdover_s == 0 {
             // Without its pin the link lasts as long as it is held here.
             remove_pins(self.interface());
+            if let Hold::Link(_, is_pinned) = &mut self.hold {
+                *is_pinned = false;
+            }
         }
         self.pin()
     }
 
     /// Takes the program off the interface, for good.
-    pub fn detach(&mut self) {
+    pub fn detach(&mut self, program: &mut Program) {
+        self.end_stamping(program);
         self.hold = Hold::Nothing;
         remove_pins(self.interface());
     }
@@ -164,25 +237,26 @@ impl Attachment {
     ///
     /// # Errors
     /// [`AttachError`].
-    pub fn take_over(&mut self, program: &mut Xdp) -> Result<(), AttachError> {
+    pub fn take_over(&mut self, program: &mut Program) -> Result<(), AttachError> {
         let earlier = match std::mem::replace(&mut self.hold, Hold::Nothing) {
             Hold::Earlier(earlier) => earlier,
-            other @ (Hold::Link(_) | Hold::Pinned { .. } | Hold::Nothing) => {
+            other @ (Hold::Link(..) | Hold::Nothing) => {
                 self.hold = other;
                 return Ok(());
             }
         };
-        match replace(program, earlier) {
-            Ok(link) => {
-                // If it was pinned it still is.
-                self.hold = Hold::Link(link);
+        match earlier.replace(program.descriptor()?) {
+            Ok(()) => {
+                // It was unpinned when it was found, unless it is to stay pinned.
+                self.hold = Hold::Link(earlier, self.wanted.holdover_s > 0);
                 tracing::info!(interface = self.interface(), "Took over from the previous run");
+                self.stamp(program);
             }
             Err(error) => {
                 // The interface has gone since, perhaps to come back under the same name.
-                tracing::debug!(interface = self.interface(), error, "The pinned link is stale");
+                tracing::debug!(interface = self.interface(), %error, "The pinned link is stale");
                 remove_pins(self.interface());
-                (self.mode, self.hold) = attach(program, &self.wanted, self.index)?;
+                self.attach(program)?;
                 self.pin()?;
             }
         }
@@ -193,16 +267,17 @@ impl Attachment {
     ///
     /// # Errors
     /// [`AttachError`].
-    pub fn restore(&mut self, program: &mut Xdp) -> Result<bool, AttachError> {
+    pub fn restore(&mut self, program: &mut Program) -> Result<bool, AttachError> {
         let Ok(index) = index_of(self.interface()) else { return Ok(false) };
         if index == self.index {
             return Ok(false);
         }
-        self.hold = Hold::Nothing;
-        remove_pins(self.interface());
-        (self.mode, self.hold) = attach(program, &self.wanted, index)?;
-        self.pin()?;
-        self.index = index;
+        self.detach(program);
+        let former = std::mem::replace(&mut self.index, index);
+        if let Err(error) = self.attach(program).and_then(|()| self.pin()) {
+            self.index = former;
+            return Err(error);
+        }
         self.failure_logged = false;
         Ok(true)
     }
@@ -224,7 +299,7 @@ impl Attachment {
     #[must_use]
     pub const fn is_attached(&self) -> bool {
         match self.hold {
-            Hold::Link(_) | Hold::Pinned { .. } | Hold::Earlier(_) => true,
+            Hold::Link(..) | Hold::Earlier(_) => true,
             Hold::Nothing => false,
         }
     }
@@ -235,6 +310,12 @@ impl Attachment {
         self.mode
     }
 
+    /// Whether receive timestamps of the hardware are read.
+    #[must_use]
+    pub const fn stamping(&self) -> &Stamping {
+        &self.stamping
+    }
+
     /// How long the program answers after the daemon has gone, seconds; 0: it is detached.
     #[must_use]
     pub fn holdover_s(&self) -> u8 {
@@ -242,50 +323,8 @@ impl Attachment {
     }
 }
 
-/// Removes pins that nobody wants any more: of interfaces that are no longer configured, of modes that are
-/// no longer wanted, and of other builds. That detaches their programs.
-pub fn remove_stale_pins(wanted: &[Wanted]) {
-    for pin in pins::list() {
-        let is_wanted =
-            wanted.iter().any(|xdp| xdp.interface == pin.interface && is_wanted_as(xdp, &pin));
-        if !is_wanted {
-            tracing::info!(interface = pin.interface, "Detached the program of a previous run");
-            unpin(&pin.path);
-        }
-    }
-}
-
-fn is_wanted_as(wanted: &Wanted, pin: &Pin) -> bool {
-    pin.is_ours && modes(wanted.mode).contains(&pin.mode)
-}
-
-/// The link that an earlier run has left pinned, and its mode. Unless the program is to hold over this run,
-/// too, the link is unpinned: then it lasts as long as it is held here.
-fn earlier(wanted: &Wanted) -> Option<(AttachMode, PinnedLink)> {
-    let is_ours = |pin: &Pin| pin.interface == wanted.interface && is_wanted_as(wanted, pin);
-    let pin = pins::list().into_iter().find(is_ours)?;
-    let link = PinnedLink::from_pin(&pin.path);
-    if link.is_err() || wanted.holdover_s == 0 {
-        unpin(&pin.path);
-    }
-    link.ok().map(|link| (pin.mode, link))
-}
-
-fn remove_pins(interface: &str) {
-    let pins = pins::list().into_iter().filter(|pin| pin.interface == interface);
-    pins.for_each(|pin| unpin(&pin.path));
-}
-
-fn unpin(pin: &Path) {
-    if let Err(error) = std::fs::remove_file(pin)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        tracing::warn!(pin = %pin.display(), %error, "A pinned link can't be removed");
-    }
-}
-
 /// Modes to try, in their order.
-const fn modes(mode: XdpMode) -> &'static [AttachMode] {
+pub(super) const fn modes(mode: XdpMode) -> &'static [AttachMode] {
     match mode {
         XdpMode::Auto => &[AttachMode::Native, AttachMode::Generic],
         XdpMode::Native => &[AttachMode::Native],
@@ -302,17 +341,14 @@ pub fn index_of(interface: &str) -> Result<u32, AttachError> {
 }
 
 fn attach(
-    program: &mut Xdp,
+    program: &Program,
     wanted: &Wanted,
     index: u32,
-) -> Result<(AttachMode, Hold), AttachError> {
+) -> Result<(AttachMode, Link), AttachError> {
     let mut refusal = AttachError::NoInterface(wanted.interface.clone());
     for &mode in modes(wanted.mode) {
-        let attached = program
-            .attach_to_if_index(index, mode.for_aya())
-            .and_then(|link| program.take_link(link));
-        match attached {
-            Ok(link) => return Ok((mode, Hold::Link(link))),
+        match Link::new(program.descriptor()?, index, mode) {
+            Ok(link) => return Ok((mode, link)),
             Err(error) => {
                 refusal = refused(wanted, mode, &error);
                 tracing::debug!(error = %refusal, "Not attached");
@@ -325,30 +361,19 @@ fn attach(
     Err(refusal)
 }
 
-fn refused(wanted: &Wanted, mode: AttachMode, error: &ProgramError) -> AttachError {
+fn refused(wanted: &Wanted, mode: AttachMode, error: &io::Error) -> AttachError {
     let interface = wanted.interface.clone();
-    let errno = if let ProgramError::SyscallError(error) = error {
-        error.io_error.raw_os_error()
-    } else {
-        None
-    };
-    match errno {
+    match error.raw_os_error() {
         Some(libc::EBUSY | libc::EEXIST) => AttachError::Busy(interface),
-        _ => AttachError::Refused { interface, mode, error: with_causes(error) },
+        _ => AttachError::Refused { interface, mode, error: error.to_string() },
     }
 }
 
-/// Replaces the program of an earlier run's link.
-fn replace(program: &mut Xdp, earlier: PinnedLink) -> Result<XdpLink, String> {
-    let link = XdpLink::try_from(FdLink::from(earlier)).map_err(|error| with_causes(&error))?;
-    let replaced = program.attach_to_link(link).and_then(|id| program.take_link(id));
-    replaced.map_err(|error| with_causes(&error))
-}
-
-fn pin(link: XdpLink, wanted: &Wanted, mode: AttachMode) -> Result<PinnedLink, AttachError> {
+fn pin(link: &Link, wanted: &Wanted, mode: AttachMode) -> Result<(), AttachError> {
     let interface = &wanted.interface;
-    let unpinned = |error: String| AttachError::Unpinned { interface: interface.clone(), error };
-    let path = pins::path_for(interface, mode).map_err(|error| unpinned(error.to_string()))?;
-    let link = FdLink::try_from(link).map_err(|error| unpinned(with_causes(&error)))?;
-    link.pin(&path).map_err(|error| unpinned(with_causes(&error)))
+    let pinned = pins::path_for(interface, mode).and_then(|path| link.pin(&path));
+    pinned.map_err(|error| AttachError::Unpinned {
+        interface: interface.clone(),
+        error: error.to_string(),
+    })
 }

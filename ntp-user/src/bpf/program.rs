@@ -1,6 +1,6 @@
 //! The loaded program and its maps.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::{fs, io};
 
 use aya::maps::{Map, MapData, PerCpuArray};
@@ -8,18 +8,23 @@ use aya::programs::Xdp;
 use aya::util::nr_cpus;
 use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use ntp_common::arrival::ArrivalCounters;
 use ntp_common::clients::SET_SIZE;
 use ntp_common::counters::{COUNTER_COUNT, Counters, accumulate};
 use ntp_common::maps::{
-    ACL_MAP, ACL_TABLE_SIZE, ACL_TABLES, CLIENT_SET_LINES, CLIENTS_MAP, COUNTERS_MAP,
-    COUNTERS_SIZE, PORT_VARIABLE, PROGRAM, SERVING_MAP, SERVING_SIZE,
+    ACL_MAP, ACL_TABLE_SIZE, ACL_TABLES, ARRIVALS_MAP, ARRIVALS_SIZE, CLIENT_SET_LINES,
+    CLIENTS_MAP, CLOCKS_MAP, CLOCKS_SIZE, COUNTERS_MAP, COUNTERS_SIZE, PORT_VARIABLE, PROGRAM,
+    SERVING_MAP, SERVING_SIZE,
 };
 use ntp_common::waiting::WAITING_SIZE;
 
 use super::acl_map::AclMap;
+use super::arrivals::{self, Arrivals, Refusal};
 use super::capabilities::missing_for_xdp;
 use super::clients_map::MappedClients;
+use super::clocks_map::MappedClocks;
 use super::serving_map::MappedPage;
+use super::stamped;
 
 /// The object that was built by `cargo xtask build-ebpf` before the daemon was.
 #[cfg(ntp_xdp_object)]
@@ -66,6 +71,8 @@ impl From<EbpfError> for LoadError {
 pub struct Program {
     ebpf: Ebpf,
     client_sets: u32,
+    /// Interfaces whose receive timestamps are read; `None`: no interface ever was to be one.
+    arrivals: Option<Arrivals>,
 }
 
 /// What the program is given when it is loaded, and can't be told later.
@@ -104,7 +111,8 @@ impl Program {
         loader.override_global(PORT_VARIABLE, &port, true);
         // There is no map without entries.
         loader.map_max_entries(CLIENTS_MAP, (built.client_sets * CLIENT_SET_LINES).max(1));
-        let mut program = Self { ebpf: loader.load(object)?, client_sets: built.client_sets };
+        let (ebpf, client_sets) = (loader.load(object)?, built.client_sets);
+        let mut program = Self { ebpf, client_sets, arrivals: None };
         program.xdp()?.load().map_err(|error| LoadError::Refused(with_causes(&error)))?;
         Ok(program)
     }
@@ -116,6 +124,82 @@ impl Program {
     pub fn xdp(&mut self) -> Result<&mut Xdp, LoadError> {
         let program = self.ebpf.program_mut(PROGRAM).ok_or(LoadError::Missing(PROGRAM))?;
         program.try_into().map_err(|_| LoadError::Missing(PROGRAM))
+    }
+
+    /// The program itself, to attach it.
+    ///
+    /// # Errors
+    /// [`LoadError::Missing`].
+    pub(super) fn descriptor(&self) -> Result<BorrowedFd<'_>, LoadError> {
+        match self.ebpf.program(PROGRAM) {
+            Some(aya::programs::Program::Xdp(program)) => {
+                let descriptor = program.fd().map_err(|_| LoadError::Missing(PROGRAM))?;
+                Ok(descriptor.as_fd())
+            }
+            _ => Err(LoadError::Missing(PROGRAM)),
+        }
+    }
+
+    /// Loads the program that reads receive timestamps of this interface's hardware, and gives its slot.
+    pub(super) fn bind(&mut self, index: u32) -> Result<(OwnedFd, usize), Refusal> {
+        let slot = match &self.arrivals {
+            Some(arrivals) => arrivals.free_slot()?,
+            None => 0,
+        };
+        let object = OBJECT.ok_or(stamped::StampedError::Object(PROGRAM))?;
+        let program = stamped::load(object, self.ebpf.maps(), index, number(slot))?;
+        Ok((program, slot))
+    }
+
+    /// Loads the program of `object` that reads receive timestamps so that every packet has the same one, or none,
+    /// bound to no interface: for tests.
+    ///
+    /// # Errors
+    /// [`stamped::StampedError`].
+    pub fn load_told(
+        &self,
+        object: &[u8],
+        slot: usize,
+        stamp_ns: Option<u64>,
+    ) -> Result<OwnedFd, stamped::StampedError> {
+        stamped::load_told(object, self.ebpf.maps(), number(slot), stamp_ns)
+    }
+
+    /// Maps what the program is told of the clocks of interfaces.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn clocks_map(&self) -> Result<MappedClocks, LoadError> {
+        MappedClocks::new(self.array(CLOCKS_MAP)?.fd())
+            .map_err(|error| LoadError::Unmapped { map: CLOCKS_MAP, error })
+    }
+
+    /// Has an interface stamp what it receives, and its clock watched; what it lacks is told.
+    pub(super) fn watch(&mut self, slot: usize, interface: &str) -> Option<String> {
+        if self.arrivals.is_none() {
+            self.arrivals = self.clocks_map().ok().map(Arrivals::new);
+        }
+        self.arrivals.as_mut().and_then(|arrivals| arrivals.watch(slot, interface))
+    }
+
+    /// Ends what [`Self::watch`] began.
+    pub(super) fn forget(&mut self, slot: usize) {
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.forget(slot);
+        }
+    }
+
+    /// Tells the programs that read timestamps what the clocks of their interfaces show.
+    pub(super) fn refresh_clocks(&mut self) {
+        if let Some(arrivals) = &mut self.arrivals {
+            arrivals.refresh();
+        }
+    }
+
+    /// By whose word the requests of the interface with this slot had come in; `None`: the kernel does not tell.
+    #[must_use]
+    pub fn arrivals(&self, slot: usize) -> Option<ArrivalCounters> {
+        arrivals::counted(self.ebpf.map(ARRIVALS_MAP)?, slot)
     }
 
     /// Maps the page of snapshots.
@@ -173,7 +257,8 @@ impl Program {
             let cpus = nr_cpus().unwrap_or(1);
             let clients = self.client_sets.max(1) as usize * SET_SIZE;
             let tables = ACL_TABLES as usize * ACL_TABLE_SIZE;
-            SERVING_SIZE + tables + clients + cpus * (COUNTERS_SIZE + WAITING_SIZE)
+            let of_cpu = COUNTERS_SIZE + WAITING_SIZE + ARRIVALS_SIZE;
+            SERVING_SIZE + tables + clients + CLOCKS_SIZE + cpus * of_cpu
         })
     }
 
@@ -192,6 +277,10 @@ fn accounted(map: &Map) -> Option<usize> {
     let account = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).ok()?;
     let line = account.lines().find_map(|line| line.strip_prefix("memlock:"))?;
     line.trim().parse().ok()
+}
+
+fn number(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or_default()
 }
 
 /// An error and what it was caused by, in one line.

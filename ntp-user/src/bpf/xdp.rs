@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use ntp_common::acl::AclControl;
 use ntp_common::counters::Counters;
+use ntp_common::time::{MonoNs, NANOS_PER_SECOND};
 use ntp_engine::conf::Xdp as Wanted;
 
 use super::acl_map::AclMap;
+use super::arrivals::describe;
 use super::attachment::{AttachError, AttachMode, Attachment};
 use super::clients_map::MappedClients;
 use super::program::{Built, LoadError, Program};
@@ -33,6 +35,8 @@ pub struct Xdp {
     acl: AclMap,
     attachments: Vec<Attachment>,
     awaits_take_over: bool,
+    /// When the clocks of interfaces were read last, and what had been published last then.
+    clocks_read: (MonoNs, Option<MonoNs>),
 }
 
 /// The program, loaded and about to be attached.
@@ -72,7 +76,7 @@ impl Loaded {
     pub fn attach(mut self, wanted: &[Wanted]) -> Result<(Xdp, SharedMaps), XdpError> {
         let mut attachments = Vec::new();
         for wanted in wanted {
-            match Attachment::new(self.program.xdp()?, wanted) {
+            match Attachment::new(&mut self.program, wanted) {
                 Ok(attachment) => attachments.push(attachment),
                 Err(error) if may_go_without(wanted, &error) => {
                     tracing::warn!(interface = wanted.interface, %error, "Serving without XDP");
@@ -81,7 +85,8 @@ impl Loaded {
             }
         }
         let Self { program, acl, page, clients } = self;
-        let xdp = Xdp { program, acl, attachments, awaits_take_over: true };
+        let clocks_read = (MonoNs(0), None);
+        let xdp = Xdp { program, acl, attachments, awaits_take_over: true, clocks_read };
         Ok((xdp, SharedMaps { page, clients }))
     }
 }
@@ -92,9 +97,10 @@ fn may_go_without(wanted: &Wanted, error: &AttachError) -> bool {
         AttachError::Busy(_) | AttachError::Refused { .. } => {
             wanted.mode == ntp_engine::conf::XdpMode::Auto
         }
-        AttachError::NoInterface(_) | AttachError::NoBpfFs(_) | AttachError::Unpinned { .. } => {
-            false
-        }
+        AttachError::NoInterface(_)
+        | AttachError::Load(_)
+        | AttachError::NoBpfFs(_)
+        | AttachError::Unpinned { .. } => false,
     }
 }
 
@@ -132,13 +138,22 @@ impl Xdp {
         self.for_each_attachment(Attachment::restore);
     }
 
+    /// To be called after whatever the daemon did: reads the clocks of interfaces whose receive timestamps are used,
+    /// every second and after each publication of a snapshot, before which the system clock may have been steered.
+    pub fn follow_clocks(&mut self, publication: Option<MonoNs>, now: MonoNs) {
+        let (read, published) = self.clocks_read;
+        if now >= read.after(NANOS_PER_SECOND) || publication != published {
+            self.clocks_read = (now, publication);
+            self.program.refresh_clocks();
+        }
+    }
+
     fn for_each_attachment(
         &mut self,
-        mut act: impl FnMut(&mut Attachment, &mut aya::programs::Xdp) -> Result<bool, AttachError>,
+        mut act: impl FnMut(&mut Attachment, &mut Program) -> Result<bool, AttachError>,
     ) {
-        let Ok(program) = self.program.xdp() else { return };
         for attachment in &mut self.attachments {
-            match act(attachment, program) {
+            match act(attachment, &mut self.program) {
                 Ok(false) => {}
                 Ok(true) => log_path(attachment),
                 Err(error) => attachment.log_failure(&error),
@@ -155,7 +170,7 @@ impl Xdp {
         let known = |attachments: &[Attachment], wanted: &Wanted| {
             attachments.iter().position(|it| it.interface() == wanted.interface)
         };
-        let program = self.program.xdp()?;
+        let program = &mut self.program;
         let mut added = Vec::new();
         for wanted in wanted.iter().filter(|it| known(&self.attachments, it).is_none()) {
             let attached = Attachment::new(program, wanted).and_then(|mut attachment| {
@@ -169,7 +184,9 @@ impl Xdp {
                     tracing::warn!(interface = wanted.interface, %error, "Serving without XDP");
                 }
                 Err(error) => {
-                    added.iter_mut().for_each(Attachment::detach);
+                    for attachment in &mut added {
+                        attachment.detach(program);
+                    }
                     return Err(error.into());
                 }
             }
@@ -177,7 +194,7 @@ impl Xdp {
         self.attachments.retain_mut(|attachment| {
             let stays = wanted.iter().any(|it| it.interface == attachment.interface());
             if !stays {
-                attachment.detach();
+                attachment.detach(program);
                 tracing::info!(interface = attachment.interface(), "XDP is off");
             }
             stays
@@ -217,8 +234,26 @@ impl Xdp {
             .map(|attachment| Interface {
                 name: attachment.interface().to_owned(),
                 mode: attachment.mode().name(),
+                arrivals: attachment.stamping().slot().and_then(|slot| self.program.arrivals(slot)),
             })
             .collect()
+    }
+
+    /// Logs what became of receive timestamps of the hardware, where they are wished for.
+    pub(crate) fn log_arrivals(&self) {
+        for interface in self.attachments.iter().map(Attachment::interface) {
+            if let Some(arrivals) = self.describe_arrivals(interface) {
+                tracing::info!(interface, "Hardware receive timestamps in XDP: {arrivals}");
+            }
+        }
+    }
+
+    /// What there is to say of an interface's receive timestamps of the hardware; `None`: nobody wishes for them.
+    #[must_use]
+    pub fn describe_arrivals(&self, interface: &str) -> Option<String> {
+        let attachment = self.attachments.iter().find(|it| it.interface() == interface)?;
+        let stamping = attachment.stamping();
+        describe(stamping, stamping.slot().and_then(|slot| self.program.arrivals(slot)))
     }
 
     /// How long requests are answered after the daemon has gone; `None`: not at all.

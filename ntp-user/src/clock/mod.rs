@@ -4,6 +4,7 @@
 //! Only plain libc calls are made here, so that simulators can stand in for the kernel.
 
 pub mod alarm;
+pub(crate) mod beside;
 pub mod follow;
 pub(crate) mod phc;
 pub(crate) mod priority;

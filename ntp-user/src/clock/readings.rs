@@ -100,6 +100,16 @@ pub fn slept() -> Duration {
 /// enough.
 #[must_use]
 pub fn bracketed() -> (MonoNs, UnixTime) {
+    beside_monotonic(ClockId::CLOCK_REALTIME)
+}
+
+/// As [`bracketed`], with `CLOCK_MONOTONIC_RAW`.
+#[must_use]
+pub(crate) fn bracketed_raw() -> (MonoNs, UnixTime) {
+    beside_monotonic(ClockId::CLOCK_MONOTONIC_RAW)
+}
+
+fn beside_monotonic(clock: ClockId) -> (MonoNs, UnixTime) {
     /// Two readings of a clock take some 50 ns, an interruption takes more than a microsecond.
     const UNINTERRUPTED_NS: u64 = 200;
     let mut best = (u64::MAX, MonoNs(0), UnixTime { seconds: 0, nanos: 0 });
@@ -108,7 +118,7 @@ pub fn bracketed() -> (MonoNs, UnixTime) {
             break;
         }
         let before = monotonic();
-        let real = UnixTime::now();
+        let real = UnixTime::read(clock);
         let taken = monotonic().since(before);
         if taken < best.0 {
             best = (taken, before.after(taken / 2), real);

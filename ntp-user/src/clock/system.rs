@@ -89,6 +89,17 @@ impl SystemClock {
     }
 }
 
+/// What the kernel's clock runs at beside its untouched counter (`CLOCK_MONOTONIC_RAW`), whoever steers it: seconds a
+/// second, 0 when it is left alone.
+///
+/// # Errors
+/// When it can't be read.
+pub(crate) fn steered_by() -> Result<f64, ClockError> {
+    let mut status = empty();
+    adjust("read", &mut status)?;
+    Ok(Rate { tick: status.tick, freq: status.freq }.frequency())
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Now {
         let (mono, real) = bracketed();

@@ -6,6 +6,7 @@ use ntp_engine::candm::{Interface, PathCounts, Paths, Reply, Status};
 
 use crate::bpf::xdp::Xdp;
 use crate::event_loop::DaemonDriver;
+use crate::net::nic::Nic;
 use crate::tasks::Tasks;
 
 /// Nanoseconds of a millisecond.
@@ -37,8 +38,13 @@ pub(super) fn interface(tasks: &Tasks, index: u32) -> Reply {
     let attached = tasks.xdp.as_ref().map(Xdp::attached).unwrap_or_default();
     let place = usize::try_from(index).unwrap_or(usize::MAX);
     attached.into_iter().nth(place).map_or(Status::NoSuchSource.into(), |interface| {
-        let mode = interface.mode.to_owned();
-        Reply::Interface(Interface { name: interface.name, mode, note: String::new() })
+        let arrivals = tasks.xdp.as_ref().and_then(|xdp| xdp.describe_arrivals(&interface.name));
+        let mut note = Nic::read(&interface.name).to_string();
+        if let Some(arrivals) = arrivals {
+            note.push_str("; hardware receive timestamps: ");
+            note.push_str(&arrivals);
+        }
+        Reply::Interface(Interface { name: interface.name, mode: interface.mode.to_owned(), note })
     })
 }
 

@@ -152,7 +152,11 @@ pub(super) mod tests {
             sources: Vec::new(),
             is_live: true,
             snapshot_age_s: Some(0.25),
-            interfaces: vec![Interface { name: "eth0".to_owned(), mode: "native" }],
+            interfaces: vec![Interface {
+                name: "eth0".to_owned(),
+                mode: "native",
+                arrivals: Some([90, 5, 4, 1]),
+            }],
             xdp: Some(xdp),
             user: [0; COUNTER_COUNT],
             service: Service { times, sum_ns: 5_000_000, ..Service::default() },
@@ -182,6 +186,12 @@ pub(super) mod tests {
         );
         check(&text, "ntp_xdp_packets_unanswered_total{path=\"xdp\",reason=\"access_denied\"} 7");
         check(&text, "ntp_xdp_interface_info{interface=\"eth0\",mode=\"native\"} 1.0");
+        let arrivals = |result: &str, count: u64| {
+            let labels = format!("interface=\"eth0\",result=\"{result}\"");
+            format!("ntp_xdp_hardware_receive_timestamps_total{{{labels}}} {count}")
+        };
+        check(&text, &arrivals("used", 90));
+        check(&text, &arrivals("clock_unknown", 1));
         check(&text, "ntp_xdp_snapshot_age_seconds 0.25");
         check(&text, "ntp_xdp_clients 12.0");
         check(&text, "ntp_xdp_requests_limited_total{path=\"xdp\",outcome=\"dropped\"} 8");
@@ -201,6 +211,11 @@ pub(super) mod tests {
         let text = render(State { xdp: None, snapshot_age_s: None, ..state() }).unwrap();
         assert!(!text.contains("path=\"xdp\""));
         assert!(!text.contains("snapshot_age"));
+        let mut interfaces = state().interfaces;
+        interfaces[0].arrivals = None;
+        let text = render(State { interfaces, ..state() }).unwrap();
+        assert!(!text.contains("hardware_receive_timestamps"), "nobody asked for them");
+        let text = render(State { xdp: None, snapshot_age_s: None, ..state() }).unwrap();
         assert!(text.contains("path=\"user\""));
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ntp_common::arrival::ARRIVALS;
 use ntp_common::counters::{Counters, Family, REASONS, answered_index};
 use ntp_common::wire::NEWEST_VERSION;
 
@@ -39,7 +40,28 @@ pub(super) fn write(page: &mut Page<'_>, state: &State) -> fmt::Result {
                 vec![("interface", interface.name.clone()), ("mode", interface.mode.to_owned())];
             (labels, 1.0)
         }),
-    )
+    )?;
+    arrivals(page, state)
+}
+
+/// Writes by whose word requests had come in, where receive timestamps of the hardware are read.
+fn arrivals(page: &mut Page<'_>, state: &State) -> fmt::Result {
+    let counted = state.interfaces.iter().filter_map(|it| Some((&it.name, it.arrivals?)));
+    let values: Vec<_> = counted
+        .flat_map(|(name, counted)| {
+            ARRIVALS.map(|arrival| {
+                let labels =
+                    vec![("interface", name.clone()), ("result", arrival.name().to_owned())];
+                (labels, counted[arrival as usize])
+            })
+        })
+        .collect();
+    if values.is_empty() {
+        return Ok(());
+    }
+    let help =
+        "Requests answered in XDP, by whether the hardware's receive timestamp was used or why not";
+    page.counters(("hardware_receive_timestamps", help, None), values)
 }
 
 /// Writes how long answers of the daemon take.

@@ -1,5 +1,6 @@
 //! What a scrape shows, and the channel on which the endpoint asks for it.
 
+use ntp_common::arrival::ArrivalCounters;
 use ntp_common::counters::Counters;
 use ntp_engine::report::{SourceReport, Tracking};
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +18,8 @@ pub struct Interface {
     pub name: String,
     /// How the program is attached: `native` or `generic`.
     pub mode: &'static str,
+    /// By whose word its requests had come in, if receive timestamps of the hardware are read.
+    pub arrivals: Option<ArrivalCounters>,
 }
 
 /// The daemon's state at one instant.

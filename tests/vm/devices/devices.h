@@ -10,8 +10,12 @@
 
 #include <linux/ktime.h>
 #include <linux/types.h>
+#include <net/xdp.h>
 
+struct net_device;
+struct netdev_bpf;
 struct ptp_clock;
+struct sk_buff;
 
 /* True time at an instant of the raw counter, and the reverse: nanoseconds of Unix time. */
 s64 truth_at(s64 raw_ns);
@@ -28,6 +32,18 @@ void clock_pulse(s64 raw_ns);
 /* The pulses: `/dev/pps0`. */
 int pulses_open(void);
 void pulses_close(void);
+
+/* XDP in the driver of an interface. */
+struct fast {
+	struct bpf_prog __rcu *program;
+	struct xdp_rxq_info queue;
+};
+
+int fast_open(struct fast *fast, struct net_device *device);
+void fast_close(struct fast *fast);
+int fast_set(struct fast *fast, struct netdev_bpf *wanted);
+/* What becomes of a packet (`XDP_PASS` without a program), which begins with its Ethernet header. */
+u32 fast_run(struct fast *fast, struct sk_buff *packet, ktime_t stamp);
 
 /* The interfaces `stamp0` and `stamp1`, with a wire between them. */
 int wire_open(void);

@@ -5,6 +5,7 @@
  * `noise_ns` until the receiver is told. So who has the interfaces' timestamps knows the truth, and who has the
  * kernel's does not.
  */
+#include <linux/bpf.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
 #include <linux/hrtimer.h>
@@ -44,9 +45,12 @@ struct end {
 	struct sk_buff_head waiting;
 	struct hrtimer interrupt;
 	u32 number;
+	struct fast fast;
 };
 
 static struct net_device *ends[2];
+
+static netdev_tx_t transmit(struct sk_buff *packet, struct net_device *device);
 
 static struct end *other_end(const struct end *end)
 {
@@ -73,8 +77,19 @@ static enum hrtimer_restart receive(struct hrtimer *interrupt)
 	struct end *end = container_of(interrupt, struct end, interrupt);
 	struct sk_buff *packet;
 
-	while ((packet = skb_dequeue(&end->waiting)))
-		netif_rx(packet);
+	while ((packet = skb_dequeue(&end->waiting))) {
+		switch (fast_run(&end->fast, packet, skb_hwtstamps(packet)->hwtstamp)) {
+		case XDP_PASS:
+			packet->protocol = eth_type_trans(packet, end->device);
+			netif_rx(packet);
+			break;
+		case XDP_TX:
+			transmit(packet, end->device);
+			break;
+		default:
+			kfree_skb(packet);
+		}
+	}
 	return HRTIMER_NORESTART;
 }
 
@@ -89,7 +104,6 @@ static void arrive(struct end *end, const struct sk_buff *left, ktime_t stamp)
 	if (!packet)
 		return;
 	skb_scrub_packet(packet, true);
-	packet->protocol = eth_type_trans(packet, end->device);
 	if (end->stamping.rx_filter != HWTSTAMP_FILTER_NONE)
 		skb_hwtstamps(packet)->hwtstamp = stamp;
 	dev_sw_netstats_rx_add(end->device, packet->len);
@@ -130,6 +144,13 @@ static netdev_tx_t transmit(struct sk_buff *packet, struct net_device *device)
 	dev_sw_netstats_tx_add(device, 1, packet->len);
 	queue(&end->leaving, packet, &end->departure, queue_ns[end->index]);
 	return NETDEV_TX_OK;
+}
+
+static int set_program(struct net_device *device, struct netdev_bpf *wanted)
+{
+	struct end *end = netdev_priv(device);
+
+	return fast_set(&end->fast, wanted);
 }
 
 static int control(struct net_device *device, struct ifreq *request, int command)
@@ -193,6 +214,7 @@ static const struct net_device_ops operations = {
 	.ndo_open = begin,
 	.ndo_stop = end_all,
 	.ndo_start_xmit = transmit,
+	.ndo_bpf = set_program,
 	.ndo_eth_ioctl = control,
 	.ndo_set_mac_address = eth_mac_addr,
 	.ndo_get_stats64 = dev_get_tstats64,
@@ -230,14 +252,21 @@ static int open_end(int index)
 		free_netdev(device);
 		return -ENOMEM;
 	}
+	error = fast_open(&end->fast, device);
+	if (error)
+		goto no_queue;
 	error = register_netdev(device);
-	if (error) {
-		free_percpu(device->tstats);
-		free_netdev(device);
-		return error;
-	}
+	if (error)
+		goto no_device;
 	ends[index] = device;
 	return 0;
+
+no_device:
+	fast_close(&end->fast);
+no_queue:
+	free_percpu(device->tstats);
+	free_netdev(device);
+	return error;
 }
 
 static void close_end(int index)
@@ -245,6 +274,7 @@ static void close_end(int index)
 	struct net_device *device = ends[index];
 
 	unregister_netdev(device);
+	fast_close(&((struct end *)netdev_priv(device))->fast);
 	free_percpu(device->tstats);
 	free_netdev(device);
 }

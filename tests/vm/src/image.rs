@@ -20,8 +20,9 @@ pub const MODULES: &str = "/modules";
 /// The order in which they are to be loaded. That of devices is not among them: it is loaded when it is needed.
 pub const MODULE_ORDER: &str = "/modules/order";
 
-/// Modules of the kernel that the scenarios need where they are not built in: the interfaces, and VLANs on them.
-const WANTED: &[&str] = &["virtio_pci", "virtio_net", "8021q"];
+/// Modules of the kernel that the scenarios need where they are not built in: the interfaces, and VLANs on them,
+/// and pairs that are virtual altogether.
+const WANTED: &[&str] = &["virtio_pci", "virtio_net", "8021q", "veth"];
 
 const FOLDER: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;

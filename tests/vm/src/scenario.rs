@@ -57,6 +57,26 @@ pub const SCENARIOS: &[Scenario] = &[
         ],
     },
     Scenario {
+        name: "xdp-hardware-time",
+        sentence: "XDP tells when the interface received requests, where the kernel and the driver do",
+        starts: "2026-06-01T12:00:00",
+        uses_xdp: true,
+        uses_devices: true,
+        bounds: &[
+            exactly("unanswered", 0.0, "nothing is lost between two interfaces of one guest"),
+            exactly(
+                "wrongly_stamped",
+                0.0,
+                "200 ms before the interrupt from Linux 6.3 on, then before",
+            ),
+            exactly("wrongly_believed", 0.0, "timestamps of the future are not used"),
+            exactly("says_so", 1.0, "the log tells whether timestamps are read, and why not"),
+            exactly("counts_so", 1.0, "those used, of all requests"),
+            exactly("veth_not_told_of", 0.0, "virtual interfaces have none, which is told of each"),
+            exactly("removed", 5.0, "the kernel survives that they go away under the program"),
+        ],
+    },
+    Scenario {
         name: "days-off",
         sentence: "clock that is 325 days behind is within 1 ms in less than 10 s",
         starts: "2026-01-01T00:00:00",

@@ -210,7 +210,7 @@ const READ: &[Directive] = &[
         s.integer(o, 0..=u64::MAX).map(|v| c.clientloglimit_bytes = v)
     }),
     many(
-        "xdp INTERFACE [mode auto|native|generic] [holdover SECONDS]",
+        "xdp INTERFACE [mode auto|native|generic] [holdover SECONDS] [hwtimestamp]",
         Works,
         Apply(read_interfaces::xdp),
     ),

@@ -319,7 +319,8 @@ fn rate(limit: RateLimit) -> String {
 
 fn xdp(it: &Xdp) -> String {
     let mode = word(XdpMode::NAMES, &it.mode);
-    format!("xdp {} mode {mode} holdover {}", it.interface, it.holdover_s)
+    let stamped = if it.hwtimestamp { " hwtimestamp" } else { "" };
+    format!("xdp {} mode {mode} holdover {}{stamped}", it.interface, it.holdover_s)
 }
 
 fn hwtimestamp(it: &HwTimestamp) -> String {

@@ -81,10 +81,11 @@ pub(super) fn xdp<'a>(c: &mut Config, s: &mut Statement<'a, '_>, owner: Owner<'a
     const OPTIONS: &[OptionEntry<Xdp>] = &[
         option("mode", Works, Value(|x, s, o| s.choice(o, XdpMode::NAMES).map(|v| x.mode = v))),
         option("holdover", Works, Value(|x, s, o| s.integer(o, 0..=60).map(|v| x.holdover_s = v))),
+        option("hwtimestamp", Works, Flag(|x| x.hwtimestamp = true)),
     ];
     let place = s.peek().unwrap_or(owner.word);
     let interface = s.value(owner.part("interface"), INTERFACE, interface_name);
-    let mut xdp = Xdp { interface: String::new(), mode: XdpMode::default(), holdover_s: 0 };
+    let mut xdp = Xdp::default();
     let options = read_options(s, owner.subject.name, OPTIONS, &mut xdp);
     xdp.interface = interface?;
     options?;

@@ -261,8 +261,8 @@ impl RxFilter {
         &[("none", Self::None), ("ntp", Self::Ntp), ("ptp", Self::Ptp), ("all", Self::All)];
 }
 
-/// `xdp INTERFACE [mode MODE] [holdover SECONDS]`
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// `xdp INTERFACE [mode MODE] [holdover SECONDS] [hwtimestamp]`
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Xdp {
     /// The interface's name.
     pub interface: String,
@@ -270,6 +270,8 @@ pub struct Xdp {
     pub mode: XdpMode,
     /// How long requests are still answered in the kernel after the daemon has gone, in seconds, 0..=60; 0: detach on exit.
     pub holdover_s: u8,
+    /// Whether receive timestamps are the hardware's, where the driver gives them.
+    pub hwtimestamp: bool,
 }
 
 /// `mode MODE` of `xdp`

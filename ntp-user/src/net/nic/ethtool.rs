@@ -120,6 +120,20 @@ impl Socket {
         self.call(libc::SIOCSHWTSTAMP, &mut [0, transmit, filter])
     }
 
+    /// Has the interface stamp all packets that come in, or all of NTP's, whichever it can, if it does neither yet.
+    pub(crate) fn stamp_received(&self, can: &Timestamps) -> io::Result<()> {
+        let mut is = [0; 3];
+        // Who does not tell stamps nothing.
+        let [_, transmit, filter] = self.call(libc::SIOCGHWTSTAMP, &mut is).map_or([0; 3], |()| is);
+        let wanted = [HWTSTAMP_FILTER_ALL, HWTSTAMP_FILTER_NTP_ALL];
+        if wanted.contains(&1u32.checked_shl(filter).unwrap_or_default()) {
+            return Ok(());
+        }
+        let filter = wanted.into_iter().find(|&filter| can.receive_filters & filter != 0);
+        let filter = filter.ok_or(io::ErrorKind::Unsupported)?;
+        self.stamp_packets(transmit, filter.trailing_zeros())
+    }
+
     pub(super) fn features(&self) -> io::Result<Features> {
         // One string set is asked about, by its bit in a mask of 64; its length comes behind.
         let mut set = [ETHTOOL_GSSET_INFO, 0, 1 << ETH_SS_FEATURES, 0, 0];

@@ -5,6 +5,7 @@ mod advice;
 pub(crate) mod ethtool;
 mod netdev;
 
+use std::fmt;
 use std::thread::available_parallelism;
 
 pub use advice::Advice;
@@ -152,6 +153,19 @@ impl Nic {
     }
 }
 
+/// What it offers, in a line: driver, queues, and what its driver can do for XDP.
+impl fmt::Display for Nic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "driver {}", self.driver.as_deref().unwrap_or("unknown"))?;
+        if let Some(queues) = self.queues {
+            let plural = if queues.receive == 1 { "" } else { "s" };
+            write!(f, ", {} receive queue{plural} for {} CPUs", queues.receive, self.cpus)?;
+        }
+        let (transmit, stamps) = (self.transmit.name(), self.metadata_timestamps.name());
+        write!(f, ", XDP_TX {transmit}, receive timestamps in XDP {stamps}")
+    }
+}
+
 /// What is known of a driver when the kernel does not tell.
 fn known_to_transmit(driver: &str) -> Ability {
     if KNOWN_TO_TRANSMIT.contains(&driver) { Ability::Yes } else { Ability::Unknown }
@@ -177,6 +191,24 @@ mod tests {
         let nic = Nic::read("nowhere0");
         let expected = Nic { interface: "nowhere0".to_owned(), cpus: nic.cpus, ..Nic::default() };
         assert_eq!(nic, expected);
+    }
+
+    #[test]
+    fn interface_is_told_of_in_a_line() {
+        let queues = Queues { receive: 4, transmit: 4, most: 8, is_combined: true };
+        let nic = Nic {
+            driver: Some("ice".to_owned()),
+            queues: Some(queues),
+            cpus: 8,
+            transmit: Ability::Yes,
+            metadata_timestamps: Ability::Yes,
+            ..Nic::default()
+        };
+        let text =
+            "driver ice, 4 receive queues for 8 CPUs, XDP_TX yes, receive timestamps in XDP yes";
+        assert_eq!(nic.to_string(), text);
+        let unknown = "driver unknown, XDP_TX unknown, receive timestamps in XDP unknown";
+        assert_eq!(Nic::default().to_string(), unknown);
     }
 
     #[test]

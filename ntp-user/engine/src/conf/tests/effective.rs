@@ -73,7 +73,7 @@ smoothtime 400 0.001 leaponly
 ratelimit interval 1 burst 16 leak 3 kod 2
 ratelimitprefix 24 56
 clientloglimit 1000000
-xdp eth0 mode native holdover 30
+xdp eth0 mode native holdover 30 hwtimestamp
 xdp eth1
 serverthreads 2 cpus 3,0
 metricsaddress 127.0.0.1:9123

@@ -70,7 +70,7 @@ server a quux 5 iburst";
         test.conf:6:10: error: unknown option `mod` of `xdp`; did you mean `mode`?
          6 | xdp eth0 mod native
            |          ^^^
-           = accepted: mode, holdover
+           = accepted: mode, holdover, hwtimestamp
         test.conf:7:10: error: unknown option `quux` of `server`
          7 | server a quux 5 iburst
            |          ^^^^
@@ -154,7 +154,7 @@ authselectmode";
         test.conf:5:10: error: `mode` needs one of auto, native, generic
          5 | xdp eth0 mode
            |          ^^^^
-           = usage: xdp INTERFACE [mode auto|native|generic] [holdover SECONDS]
+           = usage: xdp INTERFACE [mode auto|native|generic] [holdover SECONDS] [hwtimestamp]
         test.conf:6:1: error: `leapsectz` needs a time zone such as right/UTC
          6 | leapsectz
            | ^^^^^^^^^
@@ -207,7 +207,7 @@ initstepslew";
         test.conf:5:1: error: `xdp` lacks its interface: an interface's name (1 to 15 characters, no / or :)
          5 | xdp
            | ^^^
-           = usage: xdp INTERFACE [mode auto|native|generic] [holdover SECONDS]
+           = usage: xdp INTERFACE [mode auto|native|generic] [holdover SECONDS] [hwtimestamp]
         test.conf:6:1: error: `initstepslew` lacks its threshold: a number of seconds, at least 0
          6 | initstepslew
            | ^^^^^^^^^^^^

@@ -246,14 +246,19 @@ fn the_local_reference_has_chronys_defaults() {
 
 #[test]
 fn reads_interfaces_of_the_kernel_path() {
-    let config = config("xdp eth0\nxdp eth1 holdover 60 mode NATIVE\nxdp eth2.100 mode generic");
+    let config =
+        config("xdp eth0\nxdp eth1 holdover 60 mode NATIVE hwtimestamp\nxdp eth2.100 mode generic");
     let interfaces: Vec<_> = config.xdp.into_iter().map(|xdp| xdp.value).collect();
-    let xdp =
-        |interface: &str, mode, holdover_s| Xdp { interface: interface.into(), mode, holdover_s };
+    let xdp = |interface: &str, mode, holdover_s, hwtimestamp| Xdp {
+        interface: interface.into(),
+        mode,
+        holdover_s,
+        hwtimestamp,
+    };
     let expected = [
-        xdp("eth0", XdpMode::Auto, 0),
-        xdp("eth1", XdpMode::Native, 60),
-        xdp("eth2.100", XdpMode::Generic, 0),
+        xdp("eth0", XdpMode::Auto, 0, false),
+        xdp("eth1", XdpMode::Native, 60, true),
+        xdp("eth2.100", XdpMode::Generic, 0, false),
     ];
     assert_eq!(interfaces, expected);
 }

@@ -11,6 +11,7 @@ mod pulses;
 mod rtc;
 mod slew;
 mod xdp;
+mod xdp_hardware_time;
 
 use anyhow::{Result, bail};
 
@@ -23,6 +24,7 @@ use crate::guest::Guest;
 pub(crate) fn play(name: &str, guest: &mut Guest) -> Result<()> {
     match name {
         "xdp" => xdp::play(guest),
+        "xdp-hardware-time" => xdp_hardware_time::play(guest),
         "days-off" => days_off::play(guest),
         "slew" => slew::play(guest),
         "leap" => leap::play(guest),
