@@ -16,6 +16,7 @@ mod process;
 mod report;
 mod setup;
 mod sim;
+mod system;
 mod test;
 mod tidy;
 mod toolchain;

@@ -11,7 +11,7 @@ use crate::process::{capture, cargo, probe};
 use crate::report::{Paint, paint, present, say, step};
 use crate::toolchain::{self, Toolchain};
 use crate::versions::{BPF_LINKER, BUILD_PACKAGES, GUEST_PACKAGES, LLVM_PREFIX, TEST_PACKAGES};
-use crate::{guests, paths, peers};
+use crate::{guests, paths, peers, system};
 
 /// How to build the eBPF object where Debian's packages are not to be had.
 const ELSEWHERE: &str = "\
@@ -68,6 +68,7 @@ fn guest_tools(verbosity: Verbosity) {
     let packages = || packages("guest packages", GUEST_PACKAGES, verbosity);
     try_each(&[("guest packages", &packages)]);
     guests::ensure(verbosity);
+    system::ensure(verbosity);
 }
 
 fn ebpf_toolchain(verbosity: Verbosity) -> Result<()> {

@@ -3,6 +3,8 @@
 //!
 //! Invariant: what could not be played is skipped by name, with the reason; none passes silently.
 
+mod service;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,6 +18,7 @@ use ntp_vm::emulator::Emulator;
 use ntp_vm::image::Contents;
 use ntp_vm::kernel::{Kernel, SERIES, folder};
 use ntp_vm::scenario::{SCENARIOS, Scenario};
+use ntp_vm::service::SERVICE;
 use ntp_vm::verdict::{Outcome, Verdict};
 use ntp_vm::{devices, guest, image};
 use serde_json::{Value, json};
@@ -28,7 +31,7 @@ use crate::{build_ebpf, setup};
 #[derive(Debug, Default, Args)]
 pub(crate) struct VmArguments {
     /// Play this scenario alone
-    #[arg(value_parser = PossibleValuesParser::new(SCENARIOS.iter().map(|scenario| scenario.name)))]
+    #[arg(value_parser = PossibleValuesParser::new(names()))]
     scenario: Option<String>,
     /// Play on this kernel alone
     #[arg(long, value_parser = PossibleValuesParser::new(SERIES))]
@@ -113,7 +116,13 @@ fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Vec<Played>> {
             all.push(Played { scenario, series, verdict, time: start.elapsed() });
         }
     }
+    all.extend(service::play(arguments, no_xdp)?);
     Ok(all)
+}
+
+/// The names of all scenarios.
+fn names() -> impl Iterator<Item = &'static str> {
+    SCENARIOS.iter().chain([&SERVICE]).map(|scenario| scenario.name)
 }
 
 fn is_chosen(chosen: Option<&String>, name: &str) -> bool {

@@ -17,8 +17,8 @@ use crate::scenario::Scenario;
 /// does not know of its command line.
 pub const SCENARIO: &str = "scenario";
 
-/// How long a guest may run. The longest scenario takes half a minute on an idle machine.
-const PATIENCE: Duration = Duration::from_secs(150);
+/// How long a guest may run. The longest scenario takes a minute on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The interfaces, in the order in which the guest finds them. QEMU's hub takes no frames larger than a packet,
 /// so nothing of segmentation and coalescing is offered: the driver refuses XDP beside them.

@@ -36,7 +36,7 @@ const SHORT: Duration = Duration::from_secs(60);
 
 /// An archive that grows.
 #[derive(Debug, Default)]
-struct Archive {
+pub(crate) struct Archive {
     octets: Vec<u8>,
     folders: BTreeSet<PathBuf>,
     entries: u32,
@@ -63,8 +63,7 @@ pub fn make(kernel: &Kernel, contents: Contents<'_>, folder: &Path) -> Result<Ve
     for folder in ["/proc", "/sys", "/tmp", "/run", "/etc"] {
         archive.folder(Path::new(folder));
     }
-    archive.folder(Path::new("/dev"));
-    archive.entry(Path::new("/dev/console"), CHARACTER_DEVICE, CONSOLE, &[]);
+    archive.console();
     // The daemon becomes the user that its configuration names.
     archive.file(Path::new("/etc/passwd"), b"root:x:0:0:root:/:/bin/false\n");
 
@@ -77,21 +76,33 @@ pub fn make(kernel: &Kernel, contents: Contents<'_>, folder: &Path) -> Result<Ve
     for library in libraries {
         archive.file(&library, &read(&library)?);
     }
+    add_modules(&mut archive, kernel)?;
+    if let Some(devices) = devices {
+        archive.file(&Path::new(MODULES).join(MODULE), &stripped(devices, folder)?);
+    }
+    Ok(archive.finish())
+}
+
+/// Adds the modules that the scenarios need.
+pub(crate) fn add_modules(archive: &mut Archive, kernel: &Kernel) -> Result<()> {
     let mut order = Vec::new();
     for module in modules::load(&kernel.modules, WANTED)? {
         archive.file(&Path::new(MODULES).join(&module.name), &module.octets);
         order.push(module.name);
     }
-    if let Some(devices) = devices {
-        archive.file(&Path::new(MODULES).join(MODULE), &stripped(devices, folder)?);
-    }
     archive.file(Path::new(MODULE_ORDER), order.join("\n").as_bytes());
-    Ok(archive.finish())
+    Ok(())
 }
 
 impl Archive {
+    /// Adds the device that the first process says what it has to say on.
+    pub(crate) fn console(&mut self) {
+        self.folder(Path::new("/dev"));
+        self.entry(Path::new("/dev/console"), CHARACTER_DEVICE, CONSOLE, &[]);
+    }
+
     /// Adds a folder and those that it is in.
-    fn folder(&mut self, path: &Path) {
+    pub(crate) fn folder(&mut self, path: &Path) {
         if path.parent().is_none() || !self.folders.insert(path.to_owned()) {
             return;
         }
@@ -100,12 +111,13 @@ impl Archive {
     }
 
     /// Adds a file that may be run, and the folders that it is in.
-    fn file(&mut self, path: &Path, content: &[u8]) {
+    pub(crate) fn file(&mut self, path: &Path, content: &[u8]) {
         path.parent().into_iter().for_each(|parent| self.folder(parent));
         self.entry(path, PROGRAM, (0, 0), content);
     }
 
-    fn entry(&mut self, path: &Path, mode: u32, device: (u32, u32), content: &[u8]) {
+    /// Adds what has this mode, whose upper bits say what it is.
+    pub(crate) fn entry(&mut self, path: &Path, mode: u32, device: (u32, u32), content: &[u8]) {
         let name = path.to_string_lossy();
         let name = name.trim_start_matches('/');
         self.entries += 1;
@@ -137,7 +149,8 @@ impl Archive {
         self.pad();
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    /// The archive, whole.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.entry(Path::new("TRAILER!!!"), 0, (0, 0), &[]);
         self.octets
     }
@@ -149,7 +162,7 @@ impl Archive {
 }
 
 /// A program without what only a debugger reads: the guest has it all in memory.
-fn stripped(program: &Path, folder: &Path) -> Result<Vec<u8>> {
+pub(crate) fn stripped(program: &Path, folder: &Path) -> Result<Vec<u8>> {
     let copy = folder.join("stripped");
     let mut strip = Command::new("strip");
     strip.arg("--strip-debug").arg("-o").arg(&copy).arg(program);
@@ -179,7 +192,7 @@ fn installed(program: &str) -> Option<PathBuf> {
     folders.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.exists())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 

@@ -13,4 +13,6 @@ pub mod kernel;
 pub mod line;
 mod modules;
 pub mod scenario;
+pub mod service;
+pub mod system;
 pub mod verdict;

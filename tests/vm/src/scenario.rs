@@ -306,7 +306,7 @@ const RATE: Bound = Bound {
     why: "a clock that is settled runs at its own rate, but for what is still slewed",
 };
 
-const fn exactly(figure: &'static str, value: f64, why: &'static str) -> Bound {
+pub(crate) const fn exactly(figure: &'static str, value: f64, why: &'static str) -> Bound {
     Bound { figure, least: value, most: value, why }
 }
 

@@ -47,14 +47,19 @@ impl Wire {
     }
 }
 
-/// Mounts file systems and loads modules.
-pub(crate) fn set_up() -> Result<()> {
+/// Mounts file systems.
+pub(crate) fn mount_all() -> Result<()> {
     for (kind, at) in FILE_SYSTEMS {
         mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>)
             .with_context(|| format!("cannot mount {kind}"))?;
     }
     // Programs know it by this name.
     let _ = symlink("/proc/self/fd", "/dev/fd");
+    Ok(())
+}
+
+/// Loads the modules that scenarios need.
+pub(crate) fn load_modules() -> Result<()> {
     let order = fs::read_to_string(MODULE_ORDER)?;
     for name in order.lines() {
         let module = fs::read(Path::new(MODULES).join(name))?;

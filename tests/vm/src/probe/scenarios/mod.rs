@@ -9,6 +9,7 @@ mod leap;
 mod left_over;
 mod pulses;
 mod rtc;
+mod service;
 mod slew;
 mod xdp;
 mod xdp_hardware_time;
@@ -35,6 +36,7 @@ pub(crate) fn play(name: &str, guest: &mut Guest) -> Result<()> {
         "killed" => killed::play(guest),
         "clock-device" => clock_device::play(guest),
         "pulses" => pulses::play(guest),
+        "service" => service::play(guest),
         unknown => bail!("the probe has no scenario {unknown}"),
     }
 }

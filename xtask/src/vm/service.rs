@@ -1,0 +1,80 @@
+//! The guest with a whole system, in which the project's package is installed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use ntp_lab::{Profile, build};
+use ntp_vm::emulator::Emulator;
+use ntp_vm::kernel::{Kernel, folder};
+use ntp_vm::service::{SERIES, SERVICE};
+use ntp_vm::verdict::Verdict;
+use ntp_vm::{guest, system};
+
+use super::{Played, VmArguments, is_chosen, shown, skipped};
+use crate::package;
+
+/// What the guest is started with.
+struct Ready {
+    emulator: Emulator,
+    kernel: Kernel,
+    initrd: PathBuf,
+}
+
+/// Plays the scenario, if it is chosen. `no_xdp` says why there is no XDP program, if there is none.
+///
+/// # Errors
+/// Something could not be built.
+pub(super) fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Option<Played>> {
+    let is_wanted = is_chosen(arguments.scenario.as_ref(), SERVICE.name)
+        && is_chosen(arguments.kernel.as_ref(), SERIES);
+    if !is_wanted {
+        return Ok(None);
+    }
+    let name = format!("{SERIES} {}", SERVICE.name);
+    let ready = match no_xdp {
+        Some(why) => Err(why.to_owned()),
+        None => prepare()?,
+    };
+    let start = Instant::now();
+    let verdict = match ready {
+        Ok(ready) => shown(&name, &SERVICE, || ready.play()),
+        Err(why) => skipped(&name, &why),
+    };
+    Ok(Some(Played { scenario: &SERVICE, series: SERIES, verdict, time: start.elapsed() }))
+}
+
+/// Makes the packages and the guest's root file system, or says what is missing.
+fn prepare() -> Result<Result<Ready, String>> {
+    let emulator = match guest::emulator() {
+        Ok(emulator) => emulator,
+        Err(why) => return Ok(Err(why)),
+    };
+    let kernel = match Kernel::find(SERIES) {
+        Ok(kernel) => kernel,
+        Err(error) => return Ok(Err(format!("{error:#}"))),
+    };
+    let Ok(mut archive) = fs::read(system::base()) else {
+        return Ok(Err("there is no system for guests (`cargo xtask setup`)".to_owned()));
+    };
+    let [probe] = build(Profile::Dev, ["guest-probe"])?;
+    let [first, _] = package::build("1.0~first", true)?;
+    let [second, _] = package::build("1.0~second", true)?;
+    let folder = folder();
+    archive.extend(system::make_addition(&kernel, &probe, [&first, &second], &folder)?);
+    let initrd = folder.join("initrd-service");
+    fs::write(&initrd, archive).with_context(|| format!("cannot write {}", initrd.display()))?;
+    Ok(Ok(Ready { emulator, kernel, initrd }))
+}
+
+impl Ready {
+    fn play(&self) -> Verdict {
+        let console = folder().join(format!("console-{SERIES}-{}", SERVICE.name));
+        let told = guest::play(&self.emulator, &self.kernel, &self.initrd, &SERVICE, &console);
+        told.map_or_else(
+            |error| Verdict::failed(format!("{error:#}")),
+            |lines| Verdict::new(&SERVICE, lines),
+        )
+    }
+}
