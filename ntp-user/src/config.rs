@@ -13,7 +13,7 @@ use ntp_engine::conf::{
 use crate::args::Args;
 use crate::features;
 
-/// Where a configuration is looked for when none is named.
+/// Where that is without a name of chrony's.
 const USUAL_FILES: [&str; 3] =
     ["/etc/ntp-xdp/ntp-xdp.conf", "/etc/chrony/chrony.conf", "/etc/chrony.conf"];
 
@@ -27,7 +27,7 @@ const CHRONYS_PIDFILE: &str = "/run/chrony/chronyd.pid";
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file can't be read.
-    #[error("cannot read the configuration {path}: {error}", path = .path.display())]
+    #[error("cannot read the configuration {path}: {reason}", path = .path.display(), reason = reason(.error))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -75,7 +75,8 @@ pub(crate) fn load_source_folders(folders: &[Located<Vec<PathBuf>>]) -> Result<P
     parse_source_folders(folders, &mut FileSystem)
 }
 
-fn usual_files() -> &'static [&'static str] {
+/// Where a configuration is looked for when none is named.
+pub(crate) fn usual_files() -> &'static [&'static str] {
     if features::is_chronyd() { &CHRONYS_FILES } else { &USUAL_FILES }
 }
 
@@ -85,6 +86,12 @@ fn usual_file() -> Option<PathBuf> {
 
 fn read(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&fs::read(path)?).into_owned())
+}
+
+/// What the kernel says, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }
 
 /// Files that a configuration includes.
@@ -113,7 +120,7 @@ fn text_file(path: &Path) -> Result<TextFile, FileError> {
     let name = path.to_string_lossy().into_owned();
     match read(path) {
         Ok(text) => Ok(TextFile { path: name, text }),
-        Err(error) => Err(FileError { path: name, reason: error.to_string() }),
+        Err(error) => Err(FileError { path: name, reason: reason(&error) }),
     }
 }
 

@@ -12,7 +12,6 @@ use rand::rngs::StdRng;
 use sd_notify::NotifyState;
 use tokio::sync::Notify;
 
-use crate::access::HostAddresses;
 use crate::args::Args;
 use crate::bpf::xdp::Xdp;
 use crate::call_filter;
@@ -162,7 +161,7 @@ async fn serve(
     let served =
         Served { interfaces: xdp.as_ref().map(Xdp::interfaces).unwrap_or_default(), bound };
     let rules = config.access.iter().map(|rule| rule.value.clone()).collect();
-    let access = Access { rules, hosts: HostAddresses::new(), shared: Arc::clone(&shared.access) };
+    let access = Access::new(rules, Arc::clone(&shared.access));
     let mut tasks = Tasks {
         access,
         xdp,

@@ -1,6 +1,7 @@
 //! Access rules: compiled for both paths, and in force on both at once. Invariant: rules that can't be put into
 //! force change nothing.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use ntp_common::acl::AclControl;
@@ -21,6 +22,8 @@ pub(crate) struct Access {
     pub(crate) rules: Vec<AccessRule>,
     /// Addresses of the hosts that they name.
     pub(crate) hosts: HostAddresses,
+    /// Hosts that were said to have no address.
+    unresolved: BTreeSet<String>,
     /// Where the user path finds them.
     pub(crate) shared: std::sync::Arc<SharedAccess>,
 }
@@ -40,6 +43,11 @@ pub(crate) enum AccessError {
 }
 
 impl Access {
+    /// Rules whose hosts have no addresses yet.
+    pub(crate) fn new(rules: Vec<AccessRule>, shared: std::sync::Arc<SharedAccess>) -> Self {
+        Self { rules, hosts: HostAddresses::new(), unresolved: BTreeSet::new(), shared }
+    }
+
     fn compiled(&self) -> AccessRules {
         AccessRules::from_config(&self.rules, &self.hosts)
     }
@@ -57,7 +65,13 @@ impl Tasks {
     /// Takes the address of a host that access rules name.
     pub(crate) fn host_resolved(&mut self, driver: &DaemonDriver, resolved: &Resolved) {
         let is_named = self.access.names().any(|name| name == resolved.name);
-        let Some(&address) = resolved.addresses.first().filter(|_| is_named) else { return };
+        if !is_named {
+            return;
+        }
+        let Some(&address) = resolved.addresses.first() else {
+            return self.unresolved(&resolved.name);
+        };
+        self.access.unresolved.remove(&resolved.name);
         let earlier = self.access.hosts.insert(resolved.name.clone(), address);
         if earlier == Some(address) {
             return;
@@ -65,6 +79,17 @@ impl Tasks {
         match self.apply_access(&driver.seams().ref_map) {
             Ok(()) => tracing::info!(host = resolved.name, %address, "Access rule takes effect"),
             Err(error) => tracing::error!(%error, "Access rules stay as they were"),
+        }
+    }
+
+    /// Says once that rules about a host have no effect.
+    fn unresolved(&mut self, name: &str) {
+        let is_news = !self.access.hosts.contains_key(name);
+        if is_news && self.access.unresolved.insert(name.to_owned()) {
+            tracing::warn!(
+                host = name,
+                "Access rules for {name} have no effect: it has no address"
+            );
         }
     }
 

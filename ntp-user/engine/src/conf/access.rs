@@ -6,9 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::config::Config;
+use super::error::Problem;
 use super::lexer::starts_comment;
 use super::source::Host;
 use super::statement::{Owner, Read, Statement};
+use super::suggest::nearest;
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +104,14 @@ fn read<'a>(
     let target = match statement.peek() {
         None => AccessTarget::Everyone,
         Some(word) if starts_comment(word.text) => AccessTarget::Everyone,
-        Some(_) => statement.value(owner.part("target"), EXPECTED, target)?,
+        Some(word) => {
+            let target = statement.value(owner.part("target"), EXPECTED, target)?;
+            if matches!(target, AccessTarget::Name(_)) && nearest(word.text, ["all"]).is_some() {
+                let token = word.text.to_owned();
+                statement.report(word, Problem::TakenForName { token, nearest: "all" });
+            }
+            target
+        }
     };
     Ok(AccessRule { verdict, all, target })
 }

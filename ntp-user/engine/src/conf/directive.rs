@@ -3,11 +3,12 @@
 //!
 //! A directive that is not built in is refused ([`NotBuiltIn`]) when the daemon would otherwise seem to do what it
 //! does not: serve other time than promised, on other interfaces, to others, or without the safeguard that was asked
-//! for. One that only tunes, logs or opens something is passed over with a warning ([`NoEffectYet`]).
+//! for. One that only tunes something, or belongs to what is refused, is passed over with a warning that says why
+//! ([`NoEffect`]).
 
 use super::access::{read_allow, read_cmdallow, read_cmddeny, read_deny};
 use super::config::Config;
-use super::options::Support::{self, Legacy, NoEffectYet, NotBuiltIn, Works};
+use super::options::Support::{self, Legacy, NoEffect, NotBuiltIn, Works};
 use super::read_interfaces::{INTERFACE, interface_name};
 use super::read_refclock::read_refclock;
 use super::source::{read_peer, read_pool, read_server};
@@ -260,29 +261,34 @@ const READ: &[Directive] = &[
     }),
 ];
 
+/// Why what belongs to Network Time Security has no effect.
+pub(super) const NO_NTS: &str = "Network Time Security is not built in yet";
+const NO_PTP: &str = "NTP over PTP (`ptpport`) is not built in yet";
+const FIXED_BUFFERS: &str =
+    "packets that wait for their transmit timestamp have a table of fixed size";
+
 /// The directives whose arguments are not read.
 const UNREAD: &[Directive] = &[
-    // Time would come from elsewhere, or be other than was asked for.
     // Clients would look for a service that is not there.
     unread("ntsserverkey FILE", NotBuiltIn),
     unread("ntsservercert FILE", NotBuiltIn),
     unread("ptpport PORT", NotBuiltIn),
     // Tuning, and trimmings of what is refused above.
-    unread("maxtxbuffers COUNT", NoEffectYet),
-    unread("ptpdomain DOMAIN", NoEffectYet),
-    unread("ntsport PORT", NoEffectYet),
-    unread("ntsprocesses COUNT", NoEffectYet),
-    unread("maxntsconnections COUNT", NoEffectYet),
-    unread("ntsaeads ID...", NoEffectYet),
-    unread("ntsratelimit [OPTION]...", NoEffectYet),
-    unread("ntsrotate SECONDS", NoEffectYet),
-    unread("ntsdumpdir DIRECTORY", NoEffectYet),
-    unread("ntscachedir DIRECTORY", NoEffectYet),
-    unread("ntsntpserver HOST", NoEffectYet),
-    unread("ntstrustedcerts [SET] FILE|DIRECTORY", NoEffectYet),
-    unread("nosystemcert", NoEffectYet),
-    unread("nocerttimecheck LIMIT", NoEffectYet),
-    unread("ntsrefresh SECONDS", NoEffectYet),
+    unread("maxtxbuffers COUNT", NoEffect(FIXED_BUFFERS)),
+    unread("ptpdomain DOMAIN", NoEffect(NO_PTP)),
+    unread("ntsport PORT", NoEffect(NO_NTS)),
+    unread("ntsprocesses COUNT", NoEffect(NO_NTS)),
+    unread("maxntsconnections COUNT", NoEffect(NO_NTS)),
+    unread("ntsaeads ID...", NoEffect(NO_NTS)),
+    unread("ntsratelimit [OPTION]...", NoEffect(NO_NTS)),
+    unread("ntsrotate SECONDS", NoEffect(NO_NTS)),
+    unread("ntsdumpdir DIRECTORY", NoEffect(NO_NTS)),
+    unread("ntscachedir DIRECTORY", NoEffect(NO_NTS)),
+    unread("ntsntpserver HOST", NoEffect(NO_NTS)),
+    unread("ntstrustedcerts [SET] FILE|DIRECTORY", NoEffect(NO_NTS)),
+    unread("nosystemcert", NoEffect(NO_NTS)),
+    unread("nocerttimecheck LIMIT", NoEffect(NO_NTS)),
+    unread("ntsrefresh SECONDS", NoEffect(NO_NTS)),
     // Of the past.
     unread("broadcast INTERVAL ADDRESS [PORT]", Legacy),
     unread("ntpsigndsocket DIRECTORY", Legacy),

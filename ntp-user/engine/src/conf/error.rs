@@ -98,11 +98,13 @@ pub enum Problem {
         /// The directive or option.
         subject: Subject,
     },
-    /// A feature does not exist yet, and leaving it out is harmless.
-    #[error("{subject} is accepted but has no effect yet")]
-    NoEffectYet {
+    /// Something is left out, which is harmless.
+    #[error("{subject} has no effect: {reason}")]
+    NoEffect {
         /// The directive or option.
         subject: Subject,
+        /// Why there is none.
+        reason: &'static str,
     },
     /// A directive is only known because old files have it.
     #[error("{subject} is no longer supported and has no effect")]
@@ -121,6 +123,14 @@ pub enum Problem {
     /// `maxsources` on a source that is no pool.
     #[error("`maxsources` has no effect on `server`, only on `pool`")]
     MaxsourcesOfServer,
+    /// A word that may be a name of a host looks like a misspelt keyword.
+    #[error("{} is taken for the name of a host{}", Quoted(token), DidYouMean(Some(nearest)))]
+    TakenForName {
+        /// The word.
+        token: String,
+        /// The keyword.
+        nearest: &'static str,
+    },
     /// Clients cannot be limited when no record of them is kept.
     #[error(
         "`ratelimit` and `noclientlog` exclude each other; the other one is{}",
@@ -165,10 +175,11 @@ impl Problem {
     pub(super) fn severity(&self) -> Severity {
         match self {
             Self::Repeated { .. }
-            | Self::NoEffectYet { .. }
+            | Self::NoEffect { .. }
             | Self::Legacy { .. }
             | Self::MaxpollRaised { .. }
             | Self::MaxsourcesOfServer
+            | Self::TakenForName { .. }
             | Self::NotASource { .. }
             | Self::UnterminatedLine => Severity::Warning,
             Self::UnknownDirective { .. }

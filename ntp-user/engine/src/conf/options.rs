@@ -10,8 +10,8 @@ use super::suggest::nearest;
 pub(super) enum Support {
     /// It works.
     Works,
-    /// Leaving it out is harmless: a warning.
-    NoEffectYet,
+    /// Leaving it out is harmless, for this reason, which the warning gives.
+    NoEffect(&'static str),
     /// Leaving it out could mislead or endanger: an error.
     NotBuiltIn,
     /// It will never have an effect: a warning.
@@ -24,8 +24,8 @@ impl Support {
         let subject = owner.subject;
         match self {
             Self::Works => Ok(()),
-            Self::NoEffectYet => {
-                statement.report(owner.word, Problem::NoEffectYet { subject });
+            Self::NoEffect(reason) => {
+                statement.report(owner.word, Problem::NoEffect { subject, reason });
                 Ok(())
             }
             Self::Legacy => {

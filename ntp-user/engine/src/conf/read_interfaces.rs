@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use super::config::Config;
 use super::error::{Problem, Subject};
 use super::options::Kind::{Flag, Value};
-use super::options::Support::{NoEffectYet, Works};
+use super::options::Support::{NoEffect, Works};
 use super::options::{OptionEntry, option, read_options};
 use super::statement::{ANY, FROM_ZERO, Owner, Read, Statement, Unit};
 use super::values::{HwTimestamp, RxFilter, Xdp, XdpMode};
@@ -23,31 +23,32 @@ pub(super) fn hwtimestamp<'a>(
         maxpoll_log2: Option<i8>,
     }
     const POLL: RangeInclusive<i8> = -6..=20;
-    // The clocks of interfaces are read when a timestamp of theirs comes: there is nothing to poll and keep.
+    const NOTHING_KEPT: &str =
+        "the clock of an interface is read whenever a timestamp of its comes, not at intervals";
     const OPTIONS: &[OptionEntry<Written>] = &[
         option(
             "minpoll",
-            NoEffectYet,
+            NoEffect(NOTHING_KEPT),
             Value(|w, s, o| s.integer(o, POLL).map(|v| w.entry.minpoll_log2 = v)),
         ),
         option(
             "maxpoll",
-            NoEffectYet,
+            NoEffect(NOTHING_KEPT),
             Value(|w, s, o| s.integer(o, POLL).map(|v| w.maxpoll_log2 = Some(v))),
         ),
         option(
             "minsamples",
-            NoEffectYet,
+            NoEffect(NOTHING_KEPT),
             Value(|w, s, o| s.integer(o, 0..=u32::MAX).map(|v| w.entry.minsamples = v)),
         ),
         option(
             "maxsamples",
-            NoEffectYet,
+            NoEffect(NOTHING_KEPT),
             Value(|w, s, o| s.integer(o, 0..=u32::MAX).map(|v| w.entry.maxsamples = v)),
         ),
         option(
             "precision",
-            NoEffectYet,
+            NoEffect(NOTHING_KEPT),
             Value(|w, s, o| s.number(o, Unit::Seconds, FROM_ZERO).map(|v| w.entry.precision_s = v)),
         ),
         option(

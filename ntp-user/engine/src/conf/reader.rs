@@ -84,7 +84,8 @@ impl<'f> Reader<'f> {
         let name = Arc::from(name);
         self.depth += 1;
         self.files_read += 1;
-        for line in lines(text) {
+        // Some editors begin a file with this mark.
+        for line in lines(text.strip_prefix('\u{feff}').unwrap_or(text)) {
             self.read_line(&name, &line);
         }
         self.depth -= 1;
@@ -123,7 +124,7 @@ impl<'f> Reader<'f> {
         }
         let Some(word) = statement.next() else { return };
         let Some(directive) = directive::find(word.text) else {
-            let nearest = nearest(word.text, directive::names());
+            let nearest = nearest_directive(word.text);
             let token = word.text.to_owned();
             statement.report(word, Problem::UnknownDirective { token, nearest });
             return;
@@ -262,6 +263,14 @@ impl<'f> Reader<'f> {
         }
         Ok(())
     }
+}
+
+/// The directive that a word resembles, or else what stands before the first mark in it: `server=192.0.2.1`.
+fn nearest_directive(word: &str) -> Option<&'static str> {
+    let is_mark = |c: char| !c.is_alphanumeric() && c != '_';
+    let begins =
+        || word.split_once(is_mark).and_then(|(name, _)| nearest(name, directive::names()));
+    nearest(word, directive::names()).or_else(begins)
 }
 
 /// What is wrong with the locks of reference clocks: there is no such clock, or it gives nothing but pulses.

@@ -1,7 +1,7 @@
 //! How a diagnostic is shown: `file:line:column`, the word, what is accepted instead, and the line with the
 //! word underlined. Nothing that was read reaches a terminal raw.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::directive;
 use super::error::{Diagnostic, Errors, Problem, Subject};
@@ -13,6 +13,7 @@ const MAX_SHOWN: usize = 50;
 /// Where lists of accepted words are folded.
 const FOLD_COLUMNS: usize = 96;
 
+/// The alternate form leaves out what is accepted.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.at.line.to_string();
@@ -24,7 +25,8 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "{}: {}: {}", Clean(&self.at.to_string()), self.severity, self.problem)?;
         writeln!(f, " {number} | {}", Clean(&self.line))?;
         write!(f, " {:gutter$} | {indent}{}", "", "^".repeat(self.width.max(1)))?;
-        for (index, line) in self.problem.help().iter().flat_map(|help| help.lines()).enumerate() {
+        let help = if f.alternate() { None } else { self.problem.help() };
+        for (index, line) in help.iter().flat_map(|help| help.lines()).enumerate() {
             let mark = if index == 0 { '=' } else { ' ' };
             write!(f, "\n {:gutter$} {mark} {line}", "")?;
         }
@@ -37,8 +39,15 @@ impl fmt::Display for Diagnostic {
 
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut is_listed = false;
         for error in self.0.iter().take(MAX_SHOWN) {
-            writeln!(f, "{error}\n")?;
+            // All directives are a long list, which is read once.
+            let lists = matches!(error.problem, Problem::UnknownDirective { nearest: None, .. });
+            if lists && std::mem::replace(&mut is_listed, true) {
+                writeln!(f, "{error:#}\n")?;
+            } else {
+                writeln!(f, "{error}\n")?;
+            }
         }
         let count = self.0.len();
         if count > MAX_SHOWN {
@@ -70,10 +79,11 @@ impl Problem {
             | Self::Repeated { .. }
             | Self::Duplicate { .. }
             | Self::NotBuiltIn { .. }
-            | Self::NoEffectYet { .. }
+            | Self::NoEffect { .. }
             | Self::Legacy { .. }
             | Self::MaxpollRaised { .. }
             | Self::MaxsourcesOfServer
+            | Self::TakenForName { .. }
             | Self::RatelimitWithoutClientlog { .. }
             | Self::LineTooLong
             | Self::TooManyFiles
@@ -138,9 +148,11 @@ pub(super) struct Clean<'a>(pub(super) &'a str);
 
 impl fmt::Display for Clean<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| {
-            let shown = if is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c };
-            write!(f, "{shown}")
+        let mut parts = self.0.split(is_unseen);
+        f.write_str(parts.next().unwrap_or_default())?;
+        parts.try_for_each(|part| {
+            f.write_char(char::REPLACEMENT_CHARACTER)?;
+            f.write_str(part)
         })
     }
 }

@@ -20,18 +20,19 @@ pub enum Host {
 
 impl Host {
     /// Reads an address or a name. A name is not resolved, but what cannot be one is refused
-    /// (`192.0.2.300`, `2001:db8::1:g`, `10.0.0.0/8`).
+    /// (`192.0.2.300`, `192.0.2.1-192.0.2.9`, `2001:db8::1:g`, `10.0.0.0/8`).
     pub(crate) fn parse(text: &str) -> Option<Self> {
         const MAX_NAME_BYTES: usize = 255;
         if let Ok(address) = text.parse() {
             return Some(Self::Address(address));
         }
         let name_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.');
-        let number_part = |c: char| c.is_ascii_digit() || c == '.';
+        let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
         let is_name = text.len() <= MAX_NAME_BYTES
             && !text.starts_with(['-', '.'])
             && text.chars().all(name_part)
-            && !text.chars().all(number_part);
+            // The last part of a name is none (RFC 3696 section 2): this is a slip in an address.
+            && !is_number(text.trim_end_matches('.').rsplit('.').next().unwrap_or_default());
         is_name.then(|| Self::Name(text.to_owned()))
     }
 }

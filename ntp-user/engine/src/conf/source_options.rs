@@ -2,8 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use super::directive::NO_NTS;
 use super::options::Kind::{Flag, Value, Values};
-use super::options::Support::{NoEffectYet, NotBuiltIn, Works};
+use super::options::Support::{NoEffect, NotBuiltIn, Works};
 use super::options::{OptionEntry, option};
 use super::source::{ExtensionField, Family, Written};
 use super::statement::{ANY, FROM_ZERO, Unit};
@@ -13,7 +14,10 @@ const POLL: RangeInclusive<i8> = -7..=24;
 /// Counts that have no limit of their own.
 const COUNT: RangeInclusive<u32> = 0..=i32::MAX.cast_unsigned();
 
-/// `key` and `nts` are refused while they are not built in: unauthenticated time must not pass for authenticated.
+const OWN_STRATUM: &str = "what is served has a stratum and a reference ID of its own";
+const NO_FIELDS: &str = "requests have no extension fields";
+
+/// `nts` is refused while it is not built in: unauthenticated time must not pass for authenticated.
 pub(super) const OPTIONS: &[OptionEntry<Written>] = &[
     option(
         "minpoll",
@@ -31,7 +35,7 @@ pub(super) const OPTIONS: &[OptionEntry<Written>] = &[
     option("nts", NotBuiltIn, Flag(|w| w.options.nts = true)),
     option(
         "certset",
-        NoEffectYet,
+        NoEffect(NO_NTS),
         Value(|w, s, o| s.integer(o, 0..=u32::MAX).map(|v| w.options.certset = v)),
     ),
     option(
@@ -100,7 +104,7 @@ pub(super) const OPTIONS: &[OptionEntry<Written>] = &[
     option("port", Works, Value(|w, s, o| s.integer(o, 0..=65535).map(|v| w.options.port = v))),
     option(
         "ntsport",
-        NoEffectYet,
+        NoEffect(NO_NTS),
         Value(|w, s, o| s.integer(o, 0..=65535).map(|v| w.options.ntsport = v)),
     ),
     option(
@@ -118,10 +122,10 @@ pub(super) const OPTIONS: &[OptionEntry<Written>] = &[
         Works,
         Value(|w, s, o| s.integer(o, 1..=4).map(|v| w.options.version = Some(v))),
     ),
-    option("copy", NoEffectYet, Flag(|w| w.options.copy = true)),
+    option("copy", NoEffect(OWN_STRATUM), Flag(|w| w.options.copy = true)),
     option(
         "extfield",
-        NoEffectYet,
+        NoEffect(NO_FIELDS),
         Values(|w, s, o| {
             let field = s.value(o, "one of F323, 010A, F324", extension_field)?;
             w.options.extfields.push(field);

@@ -131,7 +131,7 @@ fn tasks(config: &Config, page: Arc<OwnedPage>) -> Tasks {
     };
     let means = Means { follow: true, families: Families::Both, is_one_shot: false };
     Tasks {
-        access: Access { rules, hosts, shared: Arc::clone(&shared.access) },
+        access: Access::new(rules, Arc::clone(&shared.access)),
         xdp: None,
         served: Served { interfaces: Vec::new(), bound: Vec::new() },
         user_path: UserPath::Nobody,

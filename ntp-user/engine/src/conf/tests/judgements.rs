@@ -198,20 +198,88 @@ server b maxsources 2
 local orphan
 hwtimestamp eth0 minpoll 2
 ntsdumpdir /var/lib/chrony
-rtcfile /x";
+rtcfile /x
+maxtxbuffers 16
+server c extfield F323";
     assert_snapshot!(warn(text), @r#"
         test.conf:2:1: warning: `maxsources` has no effect on `server`, only on `pool`
          2 | server b maxsources 2
            | ^^^^^^
-        test.conf:4:18: warning: `minpoll` is accepted but has no effect yet
+        test.conf:4:18: warning: `minpoll` has no effect: the clock of an interface is read whenever a timestamp of its comes, not at intervals
          4 | hwtimestamp eth0 minpoll 2
            |                  ^^^^^^^
-        test.conf:5:1: warning: `ntsdumpdir` is accepted but has no effect yet
+        test.conf:5:1: warning: `ntsdumpdir` has no effect: Network Time Security is not built in yet
          5 | ntsdumpdir /var/lib/chrony
            | ^^^^^^^^^^
         test.conf:6:1: warning: `rtcfile` is no longer supported and has no effect
          6 | rtcfile /x
            | ^^^^^^^
+        test.conf:7:1: warning: `maxtxbuffers` has no effect: packets that wait for their transmit timestamp have a table of fixed size
+         7 | maxtxbuffers 16
+           | ^^^^^^^^^^^^
+        test.conf:8:10: warning: `extfield` has no effect: requests have no extension fields
+         8 | server c extfield F323
+           |          ^^^^^^^^
+    "#);
+}
+
+#[test]
+fn every_directive_of_the_past_is_passed_over_with_a_warning() {
+    for line in [
+        "broadcast 60 192.0.2.255",
+        "ntpsigndsocket /x",
+        "mailonchange root@localhost 0.5",
+        "hwclockfile /etc/adjtime",
+        "rtcautotrim 30",
+        "rtcdevice /dev/rtc",
+        "rtcfile /x",
+        "rtconutc",
+        "dumponexit",
+        "commandkey 1",
+        "generatecommandkey",
+        "linux_freq_scale 1.0",
+        "linux_hz 100",
+    ] {
+        let (name, said) = (line.split(' ').next().unwrap(), warn(line));
+        assert_eq!(said.lines().count(), 3, "{said}");
+        assert!(said.contains(&format!("`{name}` is no longer supported and has no effect")));
+    }
+}
+
+#[test]
+fn what_belongs_to_what_is_not_built_in_says_so() {
+    for (line, reason) in [
+        ("ptpdomain 1", "`ptpport`"),
+        ("ntsport 4460", "Network Time Security"),
+        ("ntsprocesses 2", "Network Time Security"),
+        ("maxntsconnections 10", "Network Time Security"),
+        ("ntsaeads 30 15", "Network Time Security"),
+        ("ntsratelimit interval 3", "Network Time Security"),
+        ("ntsrotate 86400", "Network Time Security"),
+        ("ntscachedir /x", "Network Time Security"),
+        ("ntsntpserver a.example", "Network Time Security"),
+        ("ntstrustedcerts /x", "Network Time Security"),
+        ("nosystemcert", "Network Time Security"),
+        ("nocerttimecheck 1", "Network Time Security"),
+        ("ntsrefresh 86400", "Network Time Security"),
+        ("server a ntsport 4460", "Network Time Security"),
+        ("server a certset 1", "Network Time Security"),
+        ("server a copy", "stratum and a reference ID of its own"),
+    ] {
+        let said = warn(line);
+        assert!(said.contains("has no effect: ") && said.contains(reason), "{line}: {said}");
+    }
+    for line in ["ntsserverkey /x", "ntsservercert /x", "ptpport 319", "server a nts"] {
+        assert!(refuse(line).contains("is not built in yet"), "{line}");
+    }
+}
+
+#[test]
+fn warns_of_what_is_taken_for_the_name_of_a_host() {
+    assert_snapshot!(warn("deny alll\nallow all.example\ncmdallow lan"), @r#"
+        test.conf:1:6: warning: `alll` is taken for the name of a host; did you mean `all`?
+         1 | deny alll
+           |      ^^^^
     "#);
 }
 

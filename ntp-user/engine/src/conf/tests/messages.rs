@@ -24,6 +24,29 @@ fn names_unknown_directives_and_the_nearest_known() {
 }
 
 #[test]
+fn lists_all_directives_once_and_knows_what_begins_like_one() {
+    let text = "restrict default\nserver=192.0.2.1\nfudge 127.127.1.0 stratum 10";
+    let refused = crate::conf::parse("test.conf", text).unwrap_err().to_string();
+    assert_eq!(refused.matches("= accepted: ").count(), 1, "{refused}");
+    assert!(refused.contains("unknown directive `server=192.0.2.1`; did you mean `server`?"));
+    assert!(refused.contains("test.conf:3:1: error: unknown directive `fudge`\n"), "{refused}");
+}
+
+#[test]
+fn mark_at_the_beginning_of_a_file_is_no_part_of_it() {
+    let refused = refuse("\u{feff}server 192.0.2.1 ibrust");
+    assert!(refused.starts_with("test.conf:1:18: error: unknown option `ibrust`"), "{refused}");
+}
+
+#[test]
+fn slips_in_addresses_are_no_names() {
+    for line in ["allow 192.0.2.0-192.0.2.9", "server 192.0.2.1.", "server ntp.example.7"] {
+        let refused = refuse(line);
+        assert!(refused.contains("or a host name, not") || refused.contains("must be a host name"));
+    }
+}
+
+#[test]
 fn names_unknown_options_of_every_directive_that_has_some() {
     let text = "\
 pool a.example maxsorces 3 prefered

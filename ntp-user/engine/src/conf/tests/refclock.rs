@@ -70,11 +70,11 @@ refclock PPS /dev/pps0:claer
 refclock PHC /dev/ptp0:pin=x
 refclock RTC /dev/rtc0:utc";
     assert_snapshot!(refuse(text), @r#"
-        test.conf:1:10: error: the driver of `refclock` cannot be `GPS`
+        test.conf:1:10: error: the driver of `refclock` cannot be `GPS`; did you mean `PPS`?
          1 | refclock GPS 0
            |          ^^^
            = accepted: SHM, SOCK, PPS, PHC, RTC
-        test.conf:2:10: error: the driver of `refclock` cannot be `SHN`
+        test.conf:2:10: error: the driver of `refclock` cannot be `SHN`; did you mean `SHM`?
          2 | refclock SHN 0
            |          ^^^
            = accepted: SHM, SOCK, PPS, PHC, RTC
