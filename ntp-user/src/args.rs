@@ -1,17 +1,16 @@
 //! The command line: chrony's, as far as it is built in. What is not is refused by its name, never ignored.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser};
 
 /// Keeps the time and serves it.
 #[derive(Clone, Debug, Parser)]
 #[command(
-    name = "ntp-xdpd",
     about = "NTP daemon that answers requests in XDP",
     long_about = "Keeps the system clock right and serves the time over NTP. Requests are answered in the \
         kernel by an XDP program on the interfaces that `xdp` lines name, and by the daemon otherwise.",
-    override_usage = "ntp-xdpd [OPTION]... [DIRECTIVE]...",
     disable_version_flag = true,
     args_override_self = true,
     after_help = "Without -d or -n the daemon goes to the background, and the command returns when it serves \
@@ -27,8 +26,7 @@ pub struct Args {
     #[arg(short = '6', overrides_with = "ipv4_only")]
     pub ipv6_only: bool,
 
-    /// Configuration file [default: the first that exists of /etc/ntp-xdp/ntp-xdp.conf, /etc/chrony/chrony.conf
-    /// and /etc/chrony.conf]
+    /// Configuration file
     #[arg(short = 'f', value_name = "FILE")]
     pub file: Option<PathBuf>,
 
@@ -134,6 +132,30 @@ pub struct Args {
 }
 
 impl Args {
+    /// Reads the command line of a daemon that is called `name` and has its configuration in the first of
+    /// `usual_files` that exists.
+    ///
+    /// # Errors
+    /// What is wrong, or the help that was asked for.
+    pub fn read<I>(
+        name: &'static str,
+        usual_files: &[&str],
+        arguments: I,
+    ) -> Result<Self, clap::Error>
+    where
+        I: IntoIterator<Item: Into<OsString> + Clone>,
+    {
+        let file = format!(
+            "Configuration file [default: the first that exists of {}]",
+            usual_files.join(", ")
+        );
+        let command = Self::command()
+            .name(name)
+            .override_usage(format!("{name} [OPTION]... [DIRECTIVE]..."))
+            .mut_arg("file", |arg| arg.help(file));
+        Self::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    }
+
     /// The same, with a path to the configuration that holds wherever the daemon goes.
     #[must_use]
     pub fn with_absolute_file(self) -> Self {
@@ -159,7 +181,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use clap::CommandFactory;
 
     fn parse(arguments: &str) -> Args {
         Args::try_parse_from(std::iter::once("ntp-xdpd").chain(arguments.split_whitespace()))
@@ -191,6 +212,19 @@ mod tests {
         };
         let taken: BTreeSet<String> = told.map(name).collect();
         assert_eq!(taken, explained);
+    }
+
+    #[test]
+    fn help_is_that_of_the_name_that_the_daemon_goes_by() {
+        for (name, file) in [("chronyd", "/etc/chrony.conf"), ("ntp-xdpd", "/etc/ntp-xdp.conf")] {
+            for option in ["--help", "-h", "-Z"] {
+                let text = Args::read(name, &[file], [name, option]).unwrap_err().to_string();
+                assert!(text.contains(&format!("Usage: {name} [OPTION]")), "{text}");
+                let other = if name == "chronyd" { "ntp-xdpd" } else { "chronyd" };
+                assert!(!text.contains(&format!("{other} ")), "{text}");
+                assert!(option == "-Z" || text.contains(file), "{text}");
+            }
+        }
     }
 
     #[test]

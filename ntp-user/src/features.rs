@@ -32,7 +32,7 @@ const FEATURES: [(&str, bool); 12] = [
     ("SIGND", false),
     ("ASYNCDNS", true),
     ("NTS", false),
-    ("SECHASH", false),
+    ("SECHASH", true),
     ("IPV6", true),
     ("XDP", OBJECT.is_some()),
 ];

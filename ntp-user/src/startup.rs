@@ -1,10 +1,10 @@
 //! From the command line to the running daemon: what is wrong is said on the terminal before anything is
 //! started.
 
+use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use ntp_engine::conf::{Config, Effective, Parsed};
 
 use crate::args::Args;
@@ -15,7 +15,8 @@ use crate::{config, daemon, features, log, supervisor};
 #[must_use]
 pub fn startup() -> ExitCode {
     // The background has another working directory.
-    let args = match Args::try_parse() {
+    let arguments = env::args_os();
+    let args = match Args::read(features::name(), config::usual_files(), arguments) {
         Ok(args) => args.with_absolute_file(),
         Err(message) => {
             // Help is a message, too. There is nowhere else to say that it can't be printed.

@@ -57,6 +57,15 @@ fn background() -> Result<()> {
     let pid = Pid::from_raw(std::fs::read_to_string(&pidfile)?.trim().parse()?);
     let process = Background(pid);
     answer(&Client::open(&scene.client, SERVER.v4)?)?;
+    // What keeps another one from serving is said by whoever started it, and is no success.
+    let other =
+        scene.lab.file("other.conf", "local\nallow\npidfile /\nbindcmdaddress /\ncmdport 0\n")?;
+    let mut command = daemon()?.command(&scene.server);
+    let output = command.args(["-x", "-f"]).arg(other).output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{}: {said}", output.status);
+    ensure!(said.contains("UDP port 123 is in use"), "not said: {said}");
+    answer(&Client::open(&scene.client, SERVER.v4)?)?;
     kill(pid, Signal::SIGTERM)?;
     until("it ends", || Ok(!pidfile.exists() && kill(pid, None).is_err()))?;
     drop(process);
