@@ -221,7 +221,8 @@ where
     /// Has the clock run faster or slower for its temperature from now on, in place of what was before. A temperature
     /// that changes is made up for by that; samples are as good as they were.
     pub fn compensate(&mut self, compensation: Compensation) {
-        self.read_clock(UNTOLD_STEP_NS);
+        let now = self.read_clock(UNTOLD_STEP_NS);
+        self.engine.note_temperature(compensation, now.time);
         let Compensation { temperature, ppm } = compensation;
         tracing::debug!(temperature, ppm, "Temperature compensated");
         let frequency = self.frequency();

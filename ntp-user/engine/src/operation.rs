@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use crate::conf::{Source as Line, SourceOptions};
+pub use crate::report::{Named, SelectOptions};
 
 /// Most sources and names that can be configured at once, those of the configuration file included.
 pub const MOST_LINES: usize = 4096;
@@ -41,10 +42,10 @@ pub enum Operation {
         /// Requests at most, from 1.
         total: u8,
     },
-    /// Change an option of the source with this address.
+    /// Change an option of this source. Of a reference clock, only its offset and the options of selection can be.
     Change {
-        /// Its address.
-        address: IpAddr,
+        /// Which.
+        source: Named,
         /// The option and its new value.
         change: Change,
     },
@@ -84,22 +85,13 @@ pub enum Change {
     Polltarget(u32),
     /// `offset`, seconds.
     Offset(f64),
-    /// `prefer`, `noselect`, `trust` and `require`: those that are set are in force, the others are not.
-    Selection(SelectOptions),
-}
-
-/// Options of a source that selection looks at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "one flag for each option of chrony.conf")]
-pub struct SelectOptions {
-    /// `prefer`
-    pub prefer: bool,
-    /// `noselect`
-    pub noselect: bool,
-    /// `trust`
-    pub trust: bool,
-    /// `require`
-    pub require: bool,
+    /// `prefer`, `noselect`, `trust` and `require`: those in `mask` become what they are in `options`.
+    Selection {
+        /// What changes.
+        mask: SelectOptions,
+        /// What it becomes.
+        options: SelectOptions,
+    },
 }
 
 /// Why an operation was not carried out.
@@ -208,12 +200,20 @@ impl Change {
                 options.offset_s = number(seconds, f64::MIN, f64::MAX)?;
                 format!("offset {:.6}", options.offset_s)
             }
-            Self::Selection(flags) => {
-                options.prefer = flags.prefer;
-                options.noselect = flags.noselect;
-                options.trust = flags.trust;
-                options.require = flags.require;
-                format!("selection options {flags:?}")
+            Self::Selection { mask, options: wanted } => {
+                let mut said = String::from("selection options");
+                for (option, name, is_meant, is_wanted) in [
+                    (&mut options.prefer, "prefer", mask.prefer, wanted.prefer),
+                    (&mut options.noselect, "noselect", mask.noselect, wanted.noselect),
+                    (&mut options.trust, "trust", mask.trust, wanted.trust),
+                    (&mut options.require, "require", mask.require, wanted.require),
+                ] {
+                    if is_meant {
+                        *option = is_wanted;
+                        said.extend([if is_wanted { " +" } else { " -" }, name]);
+                    }
+                }
+                said
             }
         })
     }
@@ -251,6 +251,13 @@ mod tests {
         assert_eq!((options.minpoll_log2, options.maxpoll_log2), (-7, -7));
         assert_eq!(Change::Maxdelay(1e9).apply(&mut options).unwrap(), "maxdelay 1000.000000");
         assert_eq!(Change::Offset(f64::NAN).apply(&mut options), None);
+        let prefer = SelectOptions { prefer: true, ..SelectOptions::default() };
+        let mask = SelectOptions { noselect: true, ..prefer };
+        (options.noselect, options.trust) = (true, true);
+        let change = Change::Selection { mask, options: SelectOptions { require: true, ..prefer } };
+        assert_eq!(change.apply(&mut options).unwrap(), "selection options +prefer -noselect");
+        let found = [options.prefer, options.noselect, options.trust, options.require];
+        assert_eq!(found, [true, false, true, false]);
         Change::Polltarget(0).apply(&mut options).unwrap();
         assert_eq!(options.polltarget, 1);
     }

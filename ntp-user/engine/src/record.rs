@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::{LeapIndicator, ReferenceId};
 
-use crate::report::{SelectOptions, Verdict};
+use crate::report::{Named, SelectOptions, Verdict};
 use crate::seams::StampedBy;
+use crate::tempcomp::Compensation;
 
 /// Most records that wait to be taken: more than one event can give.
 const MOST: usize = 4096;
@@ -24,6 +25,12 @@ pub enum Record {
     Tracking(Update),
     /// A source in a selection.
     Selection(Selected),
+    /// A reading of a reference clock.
+    ClockReading(ClockReading),
+    /// The sample that the readings of a reference clock came to.
+    ClockSample(ClockSample),
+    /// A temperature that the clock was compensated for.
+    Temperature(Temperature),
 }
 
 /// A packet of a source, and what was measured by it.
@@ -69,7 +76,7 @@ pub struct Statistics {
     /// When the last sample was made.
     pub at: NtpTimestamp,
     /// The source.
-    pub source: IpAddr,
+    pub source: Named,
     /// Standard deviation of samples, seconds.
     pub deviation_s: f64,
     /// Offset at the last sample, seconds.
@@ -96,7 +103,7 @@ pub struct Update {
     /// When.
     pub at: NtpTimestamp,
     /// The selected source; `None`: there is none.
-    pub source: Option<IpAddr>,
+    pub source: Option<Named>,
     /// Stratum that is served for it; 0: not synchronised.
     pub stratum: u8,
     /// How much faster than true time the clock runs by itself, ppm.
@@ -127,7 +134,7 @@ pub struct Selected {
     /// When.
     pub at: NtpTimestamp,
     /// The source.
-    pub source: IpAddr,
+    pub source: Named,
     /// What was made of it.
     pub verdict: Verdict,
     /// The options that were in effect.
@@ -142,6 +149,52 @@ pub struct Selected {
     pub low_s: f64,
     /// Highest offset that it lets expect, seconds.
     pub high_s: f64,
+}
+
+/// A reading of a reference clock.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClockReading {
+    /// When it was made.
+    pub at: NtpTimestamp,
+    /// The clock.
+    pub clock: ReferenceId,
+    /// How many there had been since the last sample.
+    pub number: u32,
+    /// The leap second that the clock announces.
+    pub leap: LeapIndicator,
+    /// Whether it told no more than the fraction of the second.
+    pub is_pulse: bool,
+    /// Offset as it was read, seconds.
+    pub raw_s: f64,
+    /// Offset with everything taken into account that is known of the clock, of the second and of what is still to be
+    /// corrected, seconds.
+    pub cooked_s: f64,
+    /// Bound of the error of reading both clocks, seconds.
+    pub dispersion_s: f64,
+}
+
+/// The sample that the readings of a reference clock came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClockSample {
+    /// When its readings were made, on average.
+    pub at: NtpTimestamp,
+    /// The clock.
+    pub clock: ReferenceId,
+    /// The leap second that the clock announces.
+    pub leap: LeapIndicator,
+    /// Offset less what is still to be corrected, seconds.
+    pub cooked_s: f64,
+    /// How far it may be off by the readings alone, seconds.
+    pub dispersion_s: f64,
+}
+
+/// A temperature that the clock was compensated for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Temperature {
+    /// When it was read.
+    pub at: NtpTimestamp,
+    /// What is done about it.
+    pub compensation: Compensation,
 }
 
 /// What was noted and has not been taken yet.

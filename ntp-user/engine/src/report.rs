@@ -1,5 +1,6 @@
 //! What the engine tells of its state: values for status commands, metrics and logs.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use ntp_common::time::NtpTimestamp;
@@ -8,6 +9,24 @@ use ntp_common::wire::{Header, LeapIndicator, ReferenceId};
 pub use crate::refclock::clock_name;
 pub use crate::reference::reference_id;
 use crate::seams::{SourceId, StampedBy};
+
+/// What a source is called: its address, or the reference ID of a reference clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// It is asked over the network.
+    Address(IpAddr),
+    /// It is a reference clock.
+    Clock(ReferenceId),
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Clock(id) => f.write_str(&clock_name(*id)),
+        }
+    }
+}
 
 /// What became of a source in the last selection. The characters are those of `chronyc sources`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

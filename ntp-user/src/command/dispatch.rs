@@ -16,7 +16,7 @@ pub(super) fn carry_out(
     driver: &mut DaemonDriver,
     tasks: &mut Tasks,
 ) -> Reply {
-    match operate::operation(request, driver) {
+    match operate::operation(request) {
         Ok(Some(operation)) => return operate::status(driver.operate(&operation)).into(),
         Err(status) => return status.into(),
         Ok(None) => {}

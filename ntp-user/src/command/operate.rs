@@ -2,12 +2,11 @@
 
 use std::net::IpAddr;
 
+use ntp_common::wire::ReferenceId;
 use ntp_engine::candm::{Address, Request, Status};
 use ntp_engine::conf::{MakeStep, StepLimit};
 use ntp_engine::engine::ClockOperation;
-use ntp_engine::operation::{Change, Operation, OperationError, SelectOptions, Selector};
-
-use crate::event_loop::DaemonDriver;
+use ntp_engine::operation::{Change, Named, Operation, OperationError, Selector};
 
 /// The operation on sources that a command stands for; none if it is about something else.
 ///
@@ -17,31 +16,22 @@ use crate::event_loop::DaemonDriver;
     clippy::wildcard_enum_match_arm,
     reason = "commands that are not about sources are not its business"
 )]
-pub(super) fn operation(
-    request: &Request,
-    driver: &DaemonDriver,
-) -> Result<Option<Operation>, Status> {
+pub(super) fn operation(request: &Request) -> Result<Option<Operation>, Status> {
     Ok(Some(match *request {
         Request::Online(sources) => Operation::Online(sources),
         Request::Offline(sources) => Operation::Offline(sources),
         Request::OnOffline => Operation::OnlineIfRouted(Selector::All),
         Request::Burst { sources, good, total } => Operation::Burst { sources, good, total },
         Request::Change(address, change) => {
-            Operation::Change { address: address_of(address)?, change }
+            Operation::Change { source: Named::Address(address_of(address)?), change }
         }
-        Request::Offset { address, offset_s, .. } => {
-            Operation::Change { address: address_of(address)?, change: Change::Offset(offset_s) }
+        Request::Offset { address, reference_id, offset_s } => {
+            let source = clock_or_address(address, reference_id)?;
+            Operation::Change { source, change: Change::Offset(offset_s) }
         }
-        Request::SelectOptions { address, mask, options, .. } => {
-            let address = address_of(address)?;
-            let known = driver.engine().source_options(address).ok_or(Status::NoSuchSource)?;
-            let change = Change::Selection(SelectOptions {
-                noselect: if mask.noselect { options.noselect } else { known.noselect },
-                prefer: if mask.prefer { options.prefer } else { known.prefer },
-                trust: if mask.trust { options.trust } else { known.trust },
-                require: if mask.require { options.require } else { known.require },
-            });
-            Operation::Change { address, change }
+        Request::SelectOptions { address, reference_id, mask, options } => {
+            let source = clock_or_address(address, reference_id)?;
+            Operation::Change { source, change: Change::Selection { mask, options } }
         }
         Request::AddSource(ref source) => Operation::Add(source.clone()),
         Request::DeleteSource(address) => Operation::Delete(address_of(address)?),
@@ -72,7 +62,15 @@ pub(super) fn clock_operation(request: &Request) -> Option<ClockOperation> {
     })
 }
 
-/// The address of a source; sources without one are not told apart, and reference clocks are not built in.
+/// The source that is meant where reference clocks may be: by their ID, without an address.
+fn clock_or_address(address: Address, reference_id: u32) -> Result<Named, Status> {
+    match address {
+        Address::Unspecified => Ok(Named::Clock(ReferenceId(reference_id))),
+        Address::Ip(_) | Address::Id(_) => address_of(address).map(Named::Address),
+    }
+}
+
+/// The address of a source; sources without one are not told apart.
 fn address_of(address: Address) -> Result<IpAddr, Status> {
     match address {
         Address::Ip(address) => Ok(address),

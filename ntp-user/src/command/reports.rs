@@ -11,7 +11,6 @@ use ntp_engine::candm::{
     SourceData, SourceMode, SourceStats, SourceStatus, Tracking, UnixTime,
 };
 use ntp_engine::conf::SourceOptions;
-use ntp_engine::operation::SelectOptions;
 use ntp_engine::report::{self, PacketReport, SelectionReport, SourceReport, SourceState};
 use ntp_engine::seams::StampedBy;
 
@@ -173,18 +172,13 @@ pub(super) fn select_data(report: &SelectionReport, place: usize) -> SelectData 
         state: u8::try_from(report.verdict.code()).unwrap_or(b'?'),
         is_authenticated: report.authenticated,
         leap: report.leap as u8,
-        configured: options(report.configured),
-        effective: options(report.effective),
+        configured: report.configured,
+        effective: report.effective,
         last_sample_s: report.last_sample_s.map(whole),
         score: report.score,
         low_s: -report.high_s,
         high_s: -report.low_s,
     }
-}
-
-fn options(options: report::SelectOptions) -> SelectOptions {
-    let report::SelectOptions { noselect, prefer, trust, require } = options;
-    SelectOptions { prefer, noselect, trust, require }
 }
 
 /// `smoothing`

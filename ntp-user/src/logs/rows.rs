@@ -1,12 +1,16 @@
 //! Records as the rows of chrony's log files: its columns, widths, units and signs.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt::Display;
 
 use ntp_common::time::NtpTimestamp;
-use ntp_common::wire::LeapIndicator;
+use ntp_common::wire::{LeapIndicator, ReferenceId};
 use ntp_engine::conf::LogFile;
-use ntp_engine::record::{Measurement, Record, Selected, Statistics, Update};
+use ntp_engine::record::{
+    ClockReading, ClockSample, Measurement, Record, Selected, Statistics, Temperature, Update,
+};
+use ntp_engine::report::clock_name;
 use ntp_engine::seams::StampedBy;
+use ntp_engine::tempcomp::Compensation;
 
 /// The middle of the years that times are taken to be in: 2038.
 const PIVOT_S: i64 = 1 << 31;
@@ -18,6 +22,8 @@ pub(super) const fn file(record: &Record) -> LogFile {
         Record::Statistics(_) => LogFile::Statistics,
         Record::Tracking(_) => LogFile::Tracking,
         Record::Selection(_) => LogFile::Selection,
+        Record::ClockReading(_) | Record::ClockSample(_) => LogFile::Refclocks,
+        Record::Temperature(_) => LogFile::Tempcomp,
     }
 }
 
@@ -28,6 +34,9 @@ pub(super) fn row(record: &Record) -> String {
         Record::Statistics(it) => statistics(it),
         Record::Tracking(it) => tracking(it),
         Record::Selection(it) => selection(it),
+        Record::ClockReading(it) => clock_reading(it),
+        Record::ClockSample(it) => clock_sample(it),
+        Record::Temperature(it) => temperature(it),
     }
 }
 
@@ -79,7 +88,7 @@ fn statistics(it: &Statistics) -> String {
 
 /// The offset is that of our clock here, positive when it is ahead; what remains is the correction.
 fn tracking(it: &Update) -> String {
-    let source = it.source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let source = it.source.map_or("0.0.0.0".to_owned(), |source| source.to_string());
     format!(
         "{} {:2} {:10.3} {:10.3} {} {} {:2} {} {} {} {} {}",
         head(it.at, source),
@@ -119,8 +128,47 @@ fn selection(it: &Selected) -> String {
     )
 }
 
-/// Date, time, and address.
-fn head(at: NtpTimestamp, source: IpAddr) -> String {
+fn clock_reading(it: &ClockReading) -> String {
+    format!(
+        "{} {:3} {} {} {} {} {}",
+        clock_head(it.at, it.clock),
+        it.number,
+        leap(it.leap),
+        u8::from(it.is_pulse),
+        exponential(it.raw_s, 6, 13),
+        exponential(it.cooked_s, 6, 13),
+        scientific(it.dispersion_s),
+    )
+}
+
+fn clock_sample(it: &ClockSample) -> String {
+    format!(
+        "{}   - {} -       -       {} {}",
+        clock_head(it.at, it.clock),
+        leap(it.leap),
+        exponential(it.cooked_s, 6, 13),
+        scientific(it.dispersion_s),
+    )
+}
+
+fn temperature(it: &Temperature) -> String {
+    let Compensation { temperature, ppm } = it.compensation;
+    format!(
+        "{} {} {}",
+        date_and_time(it.at),
+        exponential(temperature, 4, 11),
+        exponential(ppm, 4, 11)
+    )
+}
+
+/// Date, time with microseconds, and reference ID.
+fn clock_head(at: NtpTimestamp, clock: ReferenceId) -> String {
+    let (_, nanos) = at.to_unix(PIVOT_S);
+    format!("{}.{:06} {:<5}", date_and_time(at), nanos / 1000, clock_name(clock))
+}
+
+/// Date, time, and what the source is called.
+fn head(at: NtpTimestamp, source: impl Display) -> String {
     // A width has no effect on how an address is shown.
     format!("{} {:<15}", date_and_time(at), source.to_string())
 }
@@ -194,9 +242,10 @@ fn exponential(value: f64, digits: usize, width: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
-    use ntp_common::wire::ReferenceId;
-    use ntp_engine::report::{SelectOptions, Verdict};
+    use ntp_engine::report::{Named, SelectOptions, Verdict};
 
     /// 2026-11-22 13:38:23 UTC.
     const AT: NtpTimestamp = NtpTimestamp::from_unix(1_795_354_703, 600_000_000);
@@ -239,7 +288,7 @@ mod tests {
     fn line_of_a_source_is_a_row_of_statistics() {
         let it = Statistics {
             at: AT,
-            source: "2001:db8::1234:5678".parse().unwrap(),
+            source: Named::Address("2001:db8::1234:5678".parse().unwrap()),
             deviation_s: 4.148e-7,
             offset_s: 1.061e-6,
             offset_deviation_s: 2.748e-7,
@@ -261,7 +310,7 @@ mod tests {
     fn clock_is_a_row_of_tracking() {
         let it = Update {
             at: AT,
-            source: Some(source()),
+            source: Some(Named::Address(source())),
             stratum: 4,
             frequency_ppm: -0.02,
             skew_ppm: 2.462,
@@ -285,7 +334,7 @@ mod tests {
     fn source_in_a_selection_is_a_row_of_selection() {
         let it = Selected {
             at: AT,
-            source: source(),
+            source: Named::Address(source()),
             verdict: Verdict::Selected,
             options: SelectOptions { noselect: false, prefer: true, trust: false, require: true },
             reach: 0o377,
@@ -297,6 +346,47 @@ mod tests {
         assert_eq!(
             row(&Record::Selection(it)),
             "2026-11-22 13:38:23 10.9.9.1        * --P-R  377  1.00  4.923e+01 -2.400e-06  6.300e-06"
+        );
+    }
+
+    #[test]
+    fn reference_clock_has_its_id_in_the_place_of_an_address() {
+        let gps = ReferenceId::from_octets(*b"GPS\0");
+        assert_eq!(head(AT, Named::Clock(gps)), "2026-11-22 13:38:23 GPS            ");
+    }
+
+    #[test]
+    fn readings_and_what_they_come_to_are_rows_of_refclocks() {
+        let clock = ReferenceId::from_octets(*b"PPS2");
+        let at = NtpTimestamp::from_unix(1_795_354_703, 250_000_000);
+        let it = ClockReading {
+            at,
+            clock,
+            number: 7,
+            leap: LeapIndicator::Insert,
+            is_pulse: true,
+            raw_s: 4.9e-7,
+            cooked_s: -6.741_777e-7,
+            dispersion_s: 1e-6,
+        };
+        assert_eq!(
+            row(&Record::ClockReading(it)),
+            "2026-11-22 13:38:23.250000 PPS2    7 + 1  4.900000e-07 -6.741777e-07  1.000e-06"
+        );
+        let leap = LeapIndicator::Normal;
+        let it = ClockSample { at, clock, leap, cooked_s: -4.332_88e-7, dispersion_s: 1.1e-6 };
+        assert_eq!(
+            row(&Record::ClockSample(it)),
+            "2026-11-22 13:38:23.250000 PPS2    - N -       -       -4.332880e-07  1.100e-06"
+        );
+    }
+
+    #[test]
+    fn temperature_is_a_row_of_tempcomp() {
+        let compensation = Compensation { temperature: 29_000.0, ppm: -0.361 };
+        assert_eq!(
+            row(&Record::Temperature(Temperature { at: AT, compensation })),
+            "2026-11-22 13:38:23  2.9000e+04 -3.6100e-01"
         );
     }
 

@@ -3,7 +3,9 @@
 
 use ntp_engine::conf;
 use ntp_engine::leap::tables::LeapTable;
-use ntp_engine::report::{SourceReport, clock_name};
+use ntp_engine::operation::{Change, Operation, OperationError, SelectOptions};
+use ntp_engine::record::Record;
+use ntp_engine::report::{Named, SourceReport, Verdict, clock_name};
 use ntp_engine::settings::EngineConfig;
 use ntp_sim::clock::Oscillator;
 use ntp_sim::delay::Delay;
@@ -220,4 +222,67 @@ fn clock_that_keeps_tai_needs_no_other_source_to_know_utc() {
         assert!(end.clock_s.abs() < 1e-5, "{mode}: {end:?}");
         assert!(end.served_s.is_some_and(|it| it.abs() < 1e-5), "{mode}: {end:?}");
     }
+}
+
+#[test]
+fn clock_is_given_another_offset_and_other_options_while_it_runs() {
+    let mut world = world("refclock SHM 0 refid GPS\nmakestep 0.01 1\n", Vec::new(), 8);
+    let mut clocks = [gps(8)];
+    run(&mut world, &mut clocks, 500);
+    let source = Named::Clock(clocks[0].id);
+    let change = |change| Operation::Change { source, change };
+    world.operate(&change(Change::Offset(0.003))).unwrap();
+    run(&mut world, &mut clocks, 1_000);
+    let ahead_s = world.machine().clock.ahead_s();
+    assert!((ahead_s - 0.003).abs() < 1e-4, "{ahead_s}");
+    let noselect = SelectOptions { noselect: true, ..SelectOptions::default() };
+    let leave = |options| change(Change::Selection { mask: noselect, options });
+    world.operate(&leave(noselect)).unwrap();
+    assert_eq!(world.states(), "?");
+    let [report] = &world.driver().engine().selection()[..] else { panic!("one source") };
+    assert_eq!((report.verdict, report.configured), (Verdict::NoSelect, noselect));
+    world.operate(&leave(SelectOptions::default())).unwrap();
+    assert_eq!(world.states(), "*");
+    let polls = world.operate(&change(Change::Minpoll(4)));
+    assert_eq!(polls, Err(OperationError::NoSuchSource), "what a clock has not");
+}
+
+#[test]
+fn readings_samples_and_lines_of_a_clock_are_noted() {
+    let text = "refclock SHM 0 refid GPS poll 3 offset 0.25\nmakestep 0.01 1\n\
+        log refclocks statistics tracking selection\nlogdir /x\n";
+    let mut world = world(text, Vec::new(), 9);
+    let clock = RefClock { ahead_s: -0.25, ..gps(9) };
+    let (id, name) = (clock.id, Named::Clock(clock.id));
+    run(&mut world, &mut [clock], 100);
+    let records = world.driver_mut().take_records();
+    let readings: Vec<_> = records
+        .iter()
+        .filter_map(|record| if let Record::ClockReading(it) = record { Some(it) } else { None })
+        .collect();
+    let samples: Vec<_> = records
+        .iter()
+        .filter_map(|record| if let Record::ClockSample(it) = record { Some(it) } else { None })
+        .collect();
+    assert!((11..=13).contains(&samples.len()), "{}", samples.len());
+    assert!(readings.len() > 7 * samples.len());
+    assert!(readings.iter().all(|it| it.clock == id && !it.is_pulse && it.number < 9));
+    for it in &readings[50..] {
+        assert!((it.raw_s + 0.25).abs() < 1e-2 && it.cooked_s.abs() < 2e-4, "{it:?}");
+        assert!((it.raw_s + 0.25 - it.cooked_s).abs() < 1e-2, "{it:?}");
+    }
+    let before = readings.partition_point(|it| it.number < 7);
+    assert_eq!(readings[before..].iter().find(|it| it.number == 0).map(|it| it.clock), Some(id));
+    assert!(samples[6..].iter().all(|it| it.cooked_s.abs() < 1e-4 && it.dispersion_s > 0.0));
+    let source_of = |record: &Record| match record {
+        Record::Statistics(it) => Some(it.source),
+        Record::Selection(it) => Some(it.source),
+        Record::Tracking(it) => it.source,
+        Record::Measurement(_)
+        | Record::ClockReading(_)
+        | Record::ClockSample(_)
+        | Record::Temperature(_) => None,
+    };
+    let sources: Vec<_> = records.iter().filter_map(source_of).collect();
+    assert!(sources.len() > 3 * 9 && sources.iter().all(|it| *it == name), "{sources:?}");
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use ntp_engine::conf;
-use ntp_engine::operation::{Activity, Change, Operation, OperationError, Selector};
+use ntp_engine::operation::{Activity, Change, Named, Operation, OperationError, Selector};
 use ntp_sim::delay::Delay;
 use ntp_sim::net::Net;
 use ntp_sim::scenario::{address, server};
@@ -77,12 +77,12 @@ fn changed_poll_limits_take_effect_at_once() {
     let mut world = world(&lines(1, ""), servers(1), 1);
     world.run(2000.0);
     let before = world.source(0).sent;
-    let change = |change| Operation::Change { address: ip(1), change };
+    let change = |change| Operation::Change { source: Named::Address(ip(1)), change };
     world.operate(&change(Change::Maxpoll(4))).unwrap();
     world.run(1600.0);
     let polls = world.source(0).sent - before;
     assert!((98..=102).contains(&polls), "{polls} polls in 1600 s");
-    let unknown = Operation::Change { address: ip(9), change: Change::Minpoll(4) };
+    let unknown = Operation::Change { source: Named::Address(ip(9)), change: Change::Minpoll(4) };
     assert_eq!(world.operate(&unknown), Err(OperationError::NoSuchSource));
 }
 

@@ -230,7 +230,7 @@ fn source_name(name: &str, to: &mut Writer) {
 
 fn auth_data(data: &AuthData, to: &mut Writer) {
     to.u16(data.mode as u16).u16(data.key_type).u32(data.key_id).u16(data.key_bits);
-    to.u16(data.attempts).u32(data.last_attempt_s);
+    to.u16(data.attempts).u32(data.last_attempt_s.unwrap_or(NEVER));
     to.u16(data.cookies).u16(data.cookie_len).u16(data.naks).u16(0);
 }
 

@@ -283,8 +283,8 @@ pub struct AuthData {
     pub key_bits: u16,
     /// Tries of key establishment.
     pub attempts: u16,
-    /// Since the last one, seconds.
-    pub last_attempt_s: u32,
+    /// Since the last one, seconds; `None`: there was none.
+    pub last_attempt_s: Option<u32>,
     /// Cookies in stock.
     pub cookies: u16,
     /// Length of the last one, octets.

@@ -126,6 +126,16 @@ pub(super) const fn select_options(flags: u32) -> SelectOptions {
     }
 }
 
+/// Which options a request of `selectopts` is about: other bits than those that say what they become.
+const fn select_mask(bits: u32) -> SelectOptions {
+    SelectOptions {
+        noselect: bits & 0x1 != 0,
+        prefer: bits & 0x2 != 0,
+        trust: bits & 0x4 != 0,
+        require: bits & 0x8 != 0,
+    }
+}
+
 /// A poll exponent; what no exponent is is out of every range all the same.
 fn poll(log2: i32) -> i8 {
     i8::try_from(log2.clamp(i8::MIN.into(), i8::MAX.into())).unwrap_or_default()
@@ -179,7 +189,7 @@ pub(super) fn read(code: Code, mut from: Reader<'_>) -> Result<Request, Status> 
         Code::PollTarget => Request::Change(from.address(), Change::Polltarget(from.u32())),
         Code::SelectOptions => {
             let (address, reference_id) = (from.address(), from.u32());
-            let [mask, options] = [from.u32(), from.u32()].map(select_options);
+            let (mask, options) = (select_mask(from.u32()), select_options(from.u32()));
             Request::SelectOptions { address, reference_id, mask, options }
         }
         Code::Offset => {

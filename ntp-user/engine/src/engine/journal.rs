@@ -1,17 +1,23 @@
 //! What is noted for log files, and when: packets as they come, lines and selections after each sample, the clock
 //! after each update.
 
+use ntp_common::time::NtpTimestamp;
 use ntp_common::wire::{HEADER_LEN, Header};
 use rand::Rng;
 
 use super::Engine;
 use crate::conf::LogFile;
 use crate::estimate::{Estimate, SKEW_DEVIATIONS};
-use crate::record::{Measurement, Record, Selected, Statistics, Update};
+use crate::record::{
+    ClockReading, ClockSample, Measurement, Record, Selected, Statistics, Temperature, Update,
+};
+use crate::refclock::{Combined, Cooked};
 use crate::regress::Line;
+use crate::report::Named;
 use crate::seams::{Now, SourceId};
 use crate::seconds;
 use crate::source::{Arrived, LastPacket, Received, Source};
+use crate::tempcomp::Compensation;
 
 /// The tests of RFC 5905 section 9.2, of those that a packet may pass: its six first.
 const PROTOCOL_TESTS: u16 = 0b11_1111_0000;
@@ -70,12 +76,72 @@ impl<R: Rng> Engine<R> {
                 self.journal.note(Record::Measurement(measurement));
             }
         }
-        let is_sample = matches!(received, Received::Sample { .. });
-        if is_sample
-            && self.notes(LogFile::Statistics)
+        if matches!(received, Received::Sample { .. }) {
+            self.note_statistics(id, before);
+        }
+    }
+
+    /// Notes the line through the samples of a source that has one more.
+    fn note_statistics(&mut self, id: SourceId, before: &Before) {
+        let Some(source) = self.sources.get(&id) else { return };
+        if self.notes(LogFile::Statistics)
             && let Some(statistics) = statistics(source, before.line.as_ref())
         {
             self.journal.note(Record::Statistics(statistics));
+        }
+    }
+
+    /// Notes a reading of a reference clock.
+    pub(super) fn note_clock_reading(&mut self, id: SourceId, cooked: &Cooked, raw_s: f64) {
+        if !self.notes(LogFile::Refclocks) {
+            return;
+        }
+        let Some(clock) = self.sources.get(&id).and_then(Source::clock) else { return };
+        let reading = &cooked.reading;
+        let record = ClockReading {
+            at: reading.at,
+            clock: clock.id(),
+            number: cooked.number,
+            leap: reading.leap,
+            is_pulse: clock.is_pulse(reading),
+            raw_s,
+            cooked_s: seconds::of(cooked.offset) - self.discipline.remaining_s(reading.at),
+            dispersion_s: reading.dispersion_s + clock.precision_s(),
+        };
+        self.journal.note(Record::ClockReading(record));
+    }
+
+    /// Notes the sample that the readings of a reference clock came to, and the line through its samples if it was
+    /// used.
+    pub(super) fn note_clock_sample(
+        &mut self,
+        id: SourceId,
+        before: &Before,
+        combined: &Combined,
+        is_used: bool,
+    ) {
+        if let Some(clock) = self.sources.get(&id).and_then(Source::clock)
+            && self.notes(LogFile::Refclocks)
+        {
+            let sample = &combined.sample;
+            let record = ClockSample {
+                at: sample.time,
+                clock: clock.id(),
+                leap: sample.leap,
+                cooked_s: sample.offset_s - self.discipline.remaining_s(sample.time),
+                dispersion_s: combined.reading_s + combined.deviation_s,
+            };
+            self.journal.note(Record::ClockSample(record));
+        }
+        if is_used {
+            self.note_statistics(id, before);
+        }
+    }
+
+    /// Notes a temperature that the clock is compensated for.
+    pub(crate) fn note_temperature(&mut self, compensation: Compensation, at: NtpTimestamp) {
+        if self.notes(LogFile::Tempcomp) {
+            self.journal.note(Record::Temperature(Temperature { at, compensation }));
         }
     }
 
@@ -89,7 +155,7 @@ impl<R: Rng> Engine<R> {
             let Some(source) = source else { continue };
             self.journal.note(Record::Selection(Selected {
                 at: now.time,
-                source: source.address().ip(),
+                source: source.named(),
                 verdict: report.verdict,
                 options: report.effective,
                 reach: source.reach().register(),
@@ -139,12 +205,18 @@ impl<R: Rng> Engine<R> {
         }
     }
 
+    /// What is followed.
+    fn followed(&self) -> Option<Named> {
+        let clock = || self.selected_clock().map(Named::Clock);
+        self.selected_address().map(Named::Address).or_else(clock)
+    }
+
     /// The clock as it is now.
     fn update(&self, now: &Now) -> Update {
         let served = self.served(now);
         Update {
             at: now.time,
-            source: self.selected_address(),
+            source: self.followed(),
             stratum: served.stratum,
             frequency_ppm: self.discipline.clock_error() * 1e6,
             skew_ppm: self.discipline.skew() * 1e6,
@@ -208,7 +280,7 @@ fn statistics(source: &Source, before: Option<&Line>) -> Option<Statistics> {
     });
     Some(Statistics {
         at: last.time,
-        source: source.address().ip(),
+        source: source.named(),
         deviation_s: line.noise,
         offset_s: estimate.offset_s,
         offset_deviation_s: estimate.offset_deviation_s,

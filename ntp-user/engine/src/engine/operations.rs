@@ -8,7 +8,7 @@ use rand::Rng;
 use super::{Engine, first_delay_s};
 use crate::conf::{Host, Source as Line, SourceKind};
 use crate::names::ConfiguredLine;
-use crate::operation::{Activity, Change, MOST_LINES, Operation, OperationError, Selector};
+use crate::operation::{Activity, Change, MOST_LINES, Named, Operation, OperationError, Selector};
 use crate::seams::{Action, Now, SourceId};
 use crate::source::Source;
 
@@ -51,7 +51,7 @@ impl<R: Rng> Engine<R> {
                 self.connect(sources, is_routed, now, actions)
             }
             Operation::Burst { sources, good, total } => self.burst(sources, good, total, now),
-            Operation::Change { address, change } => self.change(address, change),
+            Operation::Change { source, change } => self.change(source, change, now, actions),
             Operation::Add(ref line) => self.add_line(line, now, actions),
             Operation::Delete(address) => self.delete(address, now, actions),
             Operation::ResetSources => {
@@ -140,15 +140,29 @@ impl<R: Rng> Engine<R> {
         found.then_some(()).ok_or(OperationError::NoSuchSource)
     }
 
-    fn change(&mut self, address: IpAddr, change: Change) -> Result<(), OperationError> {
-        let id = self.source_at(address)?;
-        let Some(source) = self.sources.get_mut(&id) else {
-            return Err(OperationError::NoSuchSource);
-        };
+    fn change(
+        &mut self,
+        named: Named,
+        change: Change,
+        now: &Now,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), OperationError> {
+        let is_selection = matches!(change, Change::Selection { .. });
+        let is_it = |source: &&mut Source| source.named() == named;
+        let source = self.sources.values_mut().find(is_it).ok_or(OperationError::NoSuchSource)?;
         let mut options = source.options().clone();
         let said = change.apply(&mut options).ok_or(OperationError::OutOfRange)?;
-        tracing::info!(source = %address, "Source {address} new {said}");
-        source.configure(options, &mut self.rng);
+        match source.clock_mut() {
+            Some(clock) if matches!(change, Change::Offset(_)) => {
+                clock.set_offset(options.offset_s);
+            }
+            Some(_) if !is_selection => return Err(OperationError::NoSuchSource),
+            Some(_) | None => source.configure(options, &mut self.rng),
+        }
+        tracing::info!(source = %named, "Source {named} new {said}");
+        if is_selection {
+            self.reselect(now, actions);
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use ntp_common::wire::{LeapIndicator, ReferenceId};
 use rand::Rng;
 
 use super::Engine;
+use super::journal::Before;
 use crate::conf;
 use crate::refclock::{Cooked, RefClock, Second, clock_name};
 use crate::seams::{Action, Now, Reading, SourceId};
@@ -71,8 +72,11 @@ impl<R: Rng> Engine<R> {
         let tai_offset = self.leap.tai_offset_at(reading.at + reading.offset);
         let age_s = seconds::of(now.time.since(reading.at));
         let Some(clock) = self.sources.get_mut(&id).and_then(Source::clock_mut) else { return };
-        if let Err(reason) = clock.read(reading, age_s, second.as_ref(), tai_offset) {
-            tracing::debug!(clock = clock_name(clock.id()), %reason, "reading is not used");
+        match clock.read(reading, age_s, second.as_ref(), tai_offset) {
+            Ok(cooked) => self.note_clock_reading(id, &cooked, seconds::of(reading.offset)),
+            Err(reason) => {
+                tracing::debug!(clock = clock_name(clock.id()), %reason, "reading is not used");
+            }
         }
     }
 
@@ -132,7 +136,7 @@ impl<R: Rng> Engine<R> {
     fn poll_clock(&mut self, id: SourceId, now: &Now, actions: &mut Vec<Action>) {
         let (expected, in_force) = (self.expected(id, now), self.discipline.in_force());
         let Some(source) = self.sources.get_mut(&id) else { return };
-        let missed = source.reach().missed();
+        let (missed, before) = (source.reach().missed(), Before::of(source));
         let polled = source.poll_clock(now.mono, in_force, expected.as_ref(), &mut self.rng);
         let clock = source.clock().map_or_else(String::new, |clock| clock_name(clock.id()));
         match polled {
@@ -142,7 +146,9 @@ impl<R: Rng> Engine<R> {
                     tracing::warn!(clock, "Reference clock {clock} gives no samples: {reason}");
                 }
             }
-            Polled::Measured(received) => {
+            Polled::Measured(received, combined) => {
+                let is_used = matches!(received, Received::Sample { .. });
+                self.note_clock_sample(id, &before, &combined, is_used);
                 if missed >= REACH_POLLS {
                     tracing::info!(clock, "Reference clock {clock} gives samples");
                 }

@@ -97,6 +97,7 @@ impl<R: Rng> Engine<R> {
         SelectionReport {
             id: Some(id),
             address: address(source),
+            configured: configured(source.options()),
             verdict: self.selection.verdict(id),
             effective: judgement.map_or(unresolved.effective, |judgement| judgement.options),
             last_sample_s: said.map(|(_, age_s)| age_s),

@@ -82,6 +82,8 @@ pub(crate) struct Combined {
     pub(crate) sample: Sample,
     /// Its standard deviation, as far as the readings tell, seconds.
     pub(crate) deviation_s: f64,
+    /// Bound of the error of reading both clocks, seconds.
+    pub(crate) reading_s: f64,
 }
 
 /// A reference clock.
@@ -89,6 +91,8 @@ pub(crate) struct Combined {
 pub(crate) struct RefClock {
     line: conf::RefClock,
     precision_s: f64,
+    /// What is added to readings, seconds.
+    offset_s: f64,
     filter: Filter,
     /// The last reading that told full time, or was completed.
     last: Option<Cooked>,
@@ -102,8 +106,8 @@ impl RefClock {
     /// A clock that was not read yet; `precision_s` is that of the steered clock.
     pub(crate) fn new(line: conf::RefClock, precision_s: f64) -> Self {
         let precision_s = line.options.precision_s.unwrap_or(precision_s);
-        let filter = Filter::new(line.options.filter);
-        Self { line, precision_s, filter, last: None, number: 0, unusable: None }
+        let (offset_s, filter) = (line.options.offset_s, Filter::new(line.options.filter));
+        Self { line, precision_s, offset_s, filter, last: None, number: 0, unusable: None }
     }
 
     /// The line that it is of.
@@ -119,6 +123,16 @@ impl RefClock {
     /// Its reference ID.
     pub(crate) fn id(&self) -> ReferenceId {
         self.line.options.refid
+    }
+
+    /// Has something else added to readings from now on, seconds.
+    pub(crate) fn set_offset(&mut self, offset_s: f64) {
+        self.offset_s = offset_s;
+    }
+
+    /// Precision of reading it, seconds.
+    pub(crate) fn precision_s(&self) -> f64 {
+        self.precision_s
     }
 
     /// Whether its readings are to be completed: `reading` says if this one tells no more than a pulse.
@@ -167,7 +181,7 @@ impl RefClock {
         if !(-MOST_AHEAD_S..=LEAST_OLD_S.max(OLD_POLLS * interval_s)).contains(&age_s) {
             return Err(Unusable::NotOfNow);
         }
-        let raw = reading.offset + seconds::duration(options.offset_s);
+        let raw = reading.offset + seconds::duration(self.offset_s);
         let number = self.number;
         if self.is_pulse(&reading) {
             let second = second.ok_or(Unusable::NoSecond)?;
@@ -214,7 +228,7 @@ impl RefClock {
             leap: filtered.leap,
             reference_id: self.id(),
         };
-        Ok(Combined { sample, deviation_s })
+        Ok(Combined { sample, deviation_s, reading_s })
     }
 
     /// Forgets what was read since the last poll.

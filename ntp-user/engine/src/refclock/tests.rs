@@ -73,7 +73,7 @@ fn poll_makes_a_sample_with_the_clocks_delay_and_a_bound() {
         let (at_s, noise_s) = (f64::from(second), f64::from(second % 3) * 1e-3);
         clock.read(reading(at_s, 0.5 + noise_s), 0.0, None, None).unwrap();
     }
-    let Combined { sample, deviation_s } = clock.poll(None).unwrap();
+    let Combined { sample, deviation_s, .. } = clock.poll(None).unwrap();
     assert!((sample.offset_s - 0.501).abs() < 1e-3, "{sample:?}");
     assert!((sample.delay_s - 0.2).abs() < 1e-9 && sample.stratum == 3);
     assert_eq!(clock_name(sample.reference_id), "GPS");

@@ -11,7 +11,8 @@ use super::poll::Poll;
 use super::{Received, Source};
 use crate::conf::{self, SourceKind, SourceOptions};
 use crate::estimate::{Estimate, KnownFrequency};
-use crate::refclock::{RefClock, Unusable};
+use crate::refclock::{Combined, RefClock, Unusable};
+use crate::report::Named;
 use crate::seams::SourceId;
 use crate::series::Added;
 
@@ -23,8 +24,8 @@ const KNOWN_NOISE: usize = 4;
 /// What the poll of a reference clock came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Polled {
-    /// A sample, or what else a measurement can be.
-    Measured(Received),
+    /// A sample, or what else a measurement can be, and what was measured.
+    Measured(Received, Combined),
     /// None, as the last readings were not of use, or there were none.
     Nothing(Option<Unusable>),
 }
@@ -49,6 +50,11 @@ impl Source {
     /// The reference clock, if it is one.
     pub(crate) fn clock(&self) -> Option<&RefClock> {
         self.clock.as_deref()
+    }
+
+    /// What it is called.
+    pub(crate) fn named(&self) -> Named {
+        self.clock().map_or(Named::Address(self.address().ip()), |clock| Named::Clock(clock.id()))
     }
 
     /// The reference clock, if it is one, to be read.
@@ -84,11 +90,12 @@ impl Source {
         self.measured_offset_s = combined.sample.offset_s;
         self.deviation_s = Some(combined.deviation_s);
         self.series.expect_noise(combined.deviation_s);
-        Polled::Measured(match self.series.add(combined.sample, in_force, expected) {
+        let received = match self.series.add(combined.sample, in_force, expected) {
             Added::Used => Received::Sample { broke: false },
             Added::Broke => Received::Sample { broke: true },
             Added::Suspected => Received::Suspect,
-        })
+        };
+        Polled::Measured(received, combined)
     }
 
     /// Keeps at least and at most so many samples, where it is a reference clock whose line says nothing of it.

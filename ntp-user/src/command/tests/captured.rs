@@ -74,3 +74,20 @@ fn every_command_of_chronyc_was_captured() {
     assert_eq!(missing("4.3"), later.map(|code| code as u16));
     assert_eq!(missing("4.8"), [Code::LocalBefore44 as u16]);
 }
+
+#[test]
+fn options_of_selection_are_changed_by_the_command_that_chronyc_sends() {
+    let mut desk = Desk::new("server 192.0.2.1 offline noselect trust\n");
+    let sent = |command: &str| {
+        let of_48 = |request: &Captured| request.version == "4.8" && request.command == command;
+        requests().into_iter().find(of_48).unwrap().octets
+    };
+    let mut options = || {
+        let reply = desk.answer(&sent("selectdata")).unwrap();
+        let configured = u16::from_be_bytes([reply[56], reply[57]]);
+        desk.answer(&sent("selectopts 192.0.2.1 +prefer -noselect")).unwrap();
+        configured
+    };
+    // noselect, prefer, trust, require, from the lowest bit on.
+    assert_eq!([options(), options()], [0b0101, 0b0110]);
+}
