@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,6 +14,7 @@ use ntp_lab::scene::{SERVER, Scene, UPSTREAM};
 use ntp_lab::{Process, Way, command_socket, peers};
 
 use crate::played::until;
+use crate::refclocks::{self, Shows};
 use crate::trial::Needs::{Chronyc, Chronyd, Namespaces};
 use crate::trial::{daemon, trial};
 
@@ -36,6 +38,11 @@ const USER: &str = "nobody";
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("our log files are read like chronyd's", &[Namespaces, Chronyd], like_chronyd),
+        trial(
+            "rows of reference clocks and temperatures are chronyd's",
+            &[Namespaces, Chronyd],
+            clocks_and_temperatures,
+        ),
         trial(
             "log files that were renamed are begun anew when chronyc or a signal says so",
             &[Namespaces, Chronyd, Chronyc],
@@ -81,6 +88,84 @@ fn like_chronyd() -> Result<()> {
     let user = User::from_name(USER)?.context("there is no such user")?;
     let folder = fs::metadata(&ours)?;
     ensure!((folder.uid(), folder.mode() & 0o777) == (user.uid.as_raw(), 0o750), "{folder:?}");
+    Ok(())
+}
+
+/// Both are sent the same readings of a clock, and read the same temperature.
+fn clocks_and_temperatures() -> Result<()> {
+    let scene = Scene::open()?;
+    let heat = scene.lab.file("heat", "29000\n")?;
+    let folders = ["ours", "theirs"].map(|name| scene.lab.folder().join(name));
+    let sockets = folders.each_ref().map(|folder| folder.with_extension("sock"));
+    let [our_directives, their_directives] = [0, 1].map(|index| {
+        format!(
+            "refclock SOCK {} refid GPS poll 0 offset 0.25\nlogbanner 4\nlogdir {}\n\
+             log refclocks tempcomp statistics tracking selection\n\
+             tempcomp {} 1 26000 0.0 0.000183 0.0\nallow\n",
+            sockets[index].display(),
+            folders[index].display(),
+            heat.display()
+        )
+    });
+    let _daemon = daemon()?.start(&scene.lab, &scene.server, &our_directives)?;
+    let chronyd = peers::chronyd().context("chronyd is gone")?;
+    let _theirs = chronyd.serve(&scene.lab, &scene.client, &their_directives)?;
+    let sender = UnixDatagram::unbound()?;
+    let _shows = Shows::time(move |now| {
+        let message = refclocks::message(now, -0.25);
+        sockets.iter().for_each(|socket| drop(sender.send_to(&message, socket)));
+    });
+    let names = ["refclocks", "tempcomp", "statistics", "tracking", "selection"]
+        .map(|kind| format!("{kind}.log"));
+    for folder in &folders {
+        until("there are rows in every file", || {
+            Ok(names.iter().all(|name| rows(folder, name) > 2 * BANNER))
+        })
+        .with_context(|| folder.display().to_string())?;
+    }
+    for name in &names {
+        let texts = folders.each_ref().map(|folder| fs::read_to_string(folder.join(name)));
+        let [ours, theirs] = texts;
+        compare_rows(name, &ours?, &theirs?)?;
+    }
+    Ok(())
+}
+
+/// Compares the headings, the places of columns, and what does not depend on whose clock it is.
+fn compare_rows(name: &str, ours: &str, theirs: &str) -> Result<()> {
+    let heading = |text: &str| text.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
+    ensure!(heading(ours) == heading(theirs), "{name}: {:?}", heading(ours));
+    let row = |text: &str, kind: &dyn Fn(&str) -> bool| {
+        let rows = text.lines().filter(|line| line.starts_with("20") && kind(line));
+        rows.last().map(str::to_owned)
+    };
+    let is_sample = |line: &str| line.contains("  - ");
+    let is_selected = |line: &str| !line.contains("0.0.0.0");
+    let kinds: &[&dyn Fn(&str) -> bool] = match name {
+        "refclocks.log" => &[&|line| !is_sample(line), &is_sample],
+        _ => &[&is_selected],
+    };
+    for kind in kinds {
+        let (Some(ours), Some(theirs)) = (row(ours, kind), row(theirs, kind)) else {
+            bail!("{name}: a kind of rows is missing\n{ours}\n{theirs}");
+        };
+        let ends = [&ours, &theirs].map(|row| word_ends(row));
+        ensure!(ends[0] == ends[1], "{name}:\n{ours}\n{theirs}");
+        let words = [&ours, &theirs].map(|row| row.split_whitespace().skip(2).collect::<Vec<_>>());
+        let [ours, theirs] = &words;
+        // The temperature is not the clock's, and nor is what the clock is called.
+        let same = if name == "tempcomp.log" { 2 } else { 1 };
+        ensure!(ours[..same] == theirs[..same], "{name}: {words:?}");
+        if name == "refclocks.log" {
+            ensure!(ours[2] == "N" && theirs[2] == "N", "{words:?}");
+            for (column, expected) in [(4, -0.25), (5, 0.0)] {
+                let values = [ours[column], theirs[column]].map(str::parse::<f64>);
+                let [Ok(ours), Ok(theirs)] = values else { continue };
+                let is_near = |value: f64| (value - expected).abs() < 0.01;
+                ensure!(is_near(ours) && is_near(theirs), "column {column}: {words:?}");
+            }
+        }
+    }
     Ok(())
 }
 
@@ -168,14 +253,14 @@ fn ends(row: &str, kinds: &str) -> Result<Vec<usize>> {
             _ => ensure!(column.len() <= 5, "{column}"),
         }
     }
-    // Words end where a blank or the end follows; the address is padded to its column.
+    Ok(word_ends(row))
+}
+
+/// Where words end: a blank or the end follows. The third is an address or a name, padded to its column.
+fn word_ends(row: &str) -> Vec<usize> {
     let octets = row.as_bytes();
     let is_end =
         |&at: &usize| octets[at] != b' ' && octets.get(at + 1).is_none_or(|next| *next == b' ');
-    Ok((0..octets.len())
-        .filter(is_end)
-        .enumerate()
-        .filter(|(word, _)| *word != 2)
-        .map(|(_, at)| at)
-        .collect())
+    let ends = (0..octets.len()).filter(is_end).enumerate().filter(|(word, _)| *word != 2);
+    ends.map(|(_, at)| at).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a test that cannot run on this machine is reported as ignored, with the reason.
 
+mod at_once;
 mod command_line;
 mod commands;
 mod configurations;
@@ -22,6 +23,7 @@ mod refclocks;
 mod refusals;
 mod reload;
 mod restart;
+mod side_by_side;
 mod source_files;
 mod status;
 mod symmetric;
@@ -47,7 +49,9 @@ fn main() -> ExitCode {
         prometheus::trials(),
         refclocks::trials(),
         refusals::trials(),
+        at_once::trials(),
         commands::trials(),
+        side_by_side::trials(),
         command_line::trials(),
         configurations::trials(),
         symmetric::trials(),

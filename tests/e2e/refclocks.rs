@@ -35,14 +35,14 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// What a thread of this process shows, until it is dropped.
-struct Shows {
+pub(crate) struct Shows {
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Shows {
     /// Has the time be shown again and again.
-    fn time(mut show: impl FnMut(SystemTime) + Send + 'static) -> Self {
+    pub(crate) fn time(mut show: impl FnMut(SystemTime) + Send + 'static) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&ends);
         let thread = std::thread::spawn(move || {
@@ -133,7 +133,7 @@ fn unix(time: SystemTime) -> Duration {
 }
 
 /// A message as gpsd sends it: `struct timeval`, `double`, `int`s.
-fn message(now: SystemTime, ahead_s: f64) -> Vec<u8> {
+pub(crate) fn message(now: SystemTime, ahead_s: f64) -> Vec<u8> {
     let now = unix(now);
     let mut octets = Vec::new();
     octets.extend(now.as_secs().to_ne_bytes());
