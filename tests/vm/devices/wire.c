@@ -15,6 +15,7 @@
 #include <linux/skbuff.h>
 #include <linux/timekeeping.h>
 #include <linux/version.h>
+#include <net/busy_poll.h>
 
 #include "devices.h"
 
@@ -43,6 +44,8 @@ struct end {
 	/* Packets that came in and wait for the interrupt, which is this timer's. */
 	struct sk_buff_head waiting;
 	struct hrtimer interrupt;
+	/* Never scheduled: the kernel tells by it which interface stamped a packet. */
+	struct napi_struct napi;
 	u32 number;
 };
 
@@ -73,9 +76,16 @@ static enum hrtimer_restart receive(struct hrtimer *interrupt)
 	struct end *end = container_of(interrupt, struct end, interrupt);
 	struct sk_buff *packet;
 
-	while ((packet = skb_dequeue(&end->waiting)))
+	while ((packet = skb_dequeue(&end->waiting))) {
+		skb_mark_napi_id(packet, &end->napi);
 		netif_rx(packet);
+	}
 	return HRTIMER_NORESTART;
+}
+
+static int nothing(struct napi_struct *napi, int budget)
+{
+	return 0;
 }
 
 static void arrive(struct end *end, const struct sk_buff *left, ktime_t stamp)
@@ -215,6 +225,8 @@ static int open_end(int index)
 	end = netdev_priv(device);
 	end->device = device;
 	end->index = index;
+	/* Whom the test plays need not be asked to stamp. */
+	end->stamping.rx_filter = index ? HWTSTAMP_FILTER_ALL : HWTSTAMP_FILTER_NONE;
 	skb_queue_head_init(&end->leaving);
 	hrtimer_init(&end->departure, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
 	end->departure.function = leave;
@@ -223,6 +235,7 @@ static int open_end(int index)
 	end->interrupt.function = receive;
 	snprintf(device->name, sizeof(device->name), "stamp%d", index);
 	eth_hw_addr_random(device);
+	netif_napi_add(device, &end->napi, nothing);
 	device->netdev_ops = &operations;
 	device->ethtool_ops = &ethtool_operations;
 	device->tstats = netdev_alloc_pcpu_stats(struct pcpu_sw_netstats);

@@ -23,3 +23,9 @@ pub(crate) fn load(truth: &Truth, settings: &str) -> Result<()> {
     let module = fs::read(Path::new(MODULES).join(MODULE))?;
     init_module(&module, &CString::new(own)?).context("cannot load the module of devices")
 }
+
+/// Changes a parameter of the module while it is at work.
+pub(crate) fn set(name: &str, value: &str) -> Result<()> {
+    let at = Path::new("/sys/module").join(MODULE).join("parameters").join(name);
+    fs::write(&at, value).with_context(|| format!("cannot write {}", at.display()))
+}

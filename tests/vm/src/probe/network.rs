@@ -14,13 +14,16 @@ use ntp_lab::run;
 
 /// The daemon's interface, and its addresses there.
 pub(crate) const INTERFACE: &str = "eth0";
-const SERVER_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+pub(crate) const SERVER_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const SERVER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 const SERVER_VLAN: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 
 /// The peer's interface and its address.
 const PEER_INTERFACE: &str = "eth1";
 pub(crate) const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+/// The interfaces that stamp packets, if the module of devices is loaded.
+pub(crate) const STAMPING: [&str; 2] = ["stamp0", "stamp1"];
 
 /// The upstream's port there.
 pub(crate) const UPSTREAM_PORT: u16 = 11123;
@@ -60,6 +63,22 @@ pub(crate) fn set_up() -> Result<Peer> {
             v6: client(SERVER_V6)?,
             vlan: of_v4(SERVER_VLAN)?,
         })
+    })
+}
+
+/// Sets up the interfaces that stamp packets: one here, and the other in a network namespace, in which `play` is
+/// called; [`PEER`] is its address there.
+pub(crate) fn set_stamping_up<T: Send + 'static>(
+    play: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let [here, there] = STAMPING;
+    ip("link set lo up")?;
+    ip(&format!("link set {here} up"))?;
+    ip(&format!("addr add {} dev {here}", SERVER_ADDRESSES[0]))?;
+    elsewhere(there, move || {
+        ip(&format!("link set {there} up"))?;
+        ip(&format!("addr add {} dev {there}", PEER_ADDRESSES[0]))?;
+        play()
     })
 }
 

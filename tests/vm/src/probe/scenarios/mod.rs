@@ -10,6 +10,7 @@ mod left_over;
 mod pulses;
 mod rtc;
 mod slew;
+mod stamps;
 mod xdp;
 
 use anyhow::{Result, bail};
@@ -33,6 +34,7 @@ pub(crate) fn play(name: &str, guest: &mut Guest) -> Result<()> {
         "killed" => killed::play(guest),
         "clock-device" => clock_device::play(guest),
         "pulses" => pulses::play(guest),
+        "stamps" => stamps::play(guest),
         unknown => bail!("the probe has no scenario {unknown}"),
     }
 }
