@@ -185,7 +185,7 @@ impl Program {
     }
 }
 
-/// The kernel's account of a map's memory, octets: `memlock` of proc_pid_fdinfo(5).
+/// The kernel's account of a map's memory, octets: `memlock` of `proc_pid_fdinfo(5)`.
 fn accounted(map: &Map) -> Option<usize> {
     let (Map::Array(data) | Map::PerCpuArray(data)) = map else { return None };
     let descriptor = data.fd().as_fd().as_raw_fd();
