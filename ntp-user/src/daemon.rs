@@ -146,9 +146,9 @@ async fn serve(
     interrupted: Arc<Notify>,
 ) -> anyhow::Result<Outcome> {
     let Parts { mut clock, published, shared, refclocks: opened, key_file, sockets, .. } = parts;
-    let Parts { listening, bound, metrics, xdp, hardware, .. } = parts;
+    let Parts { listening, bound, metrics, xdp, .. } = parts;
     let measured = take_up(args, &histories, &mut clock);
-    let stamper = Stamper::new(clock.time_base(), hardware, config.hwtstimeout_s);
+    let stamper = Stamper::new(clock.time_base(), shared.hardware.clone(), config.hwtstimeout_s);
     let (transport, incoming) = UdpTransport::new(local_end(args, config), stamper);
     let (mut refclocks, clock_readings) = RefClocks::new(clock.time_base());
     refclocks.start(opened, monotonic()).context("cannot read reference clocks")?;

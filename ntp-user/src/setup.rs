@@ -53,8 +53,6 @@ pub(crate) struct Parts {
     pub(crate) clock: DaemonClock,
     /// Where snapshots are published.
     pub(crate) published: Published,
-    /// Interfaces that stamp packets.
-    pub(crate) hardware: Option<Hardware>,
     /// Reference clocks, open.
     pub(crate) refclocks: Vec<Opened>,
     /// Symmetric keys.
@@ -113,13 +111,13 @@ pub(crate) fn set_up(config: &Config, means: Means) -> anyhow::Result<Parts> {
         keys: Arc::clone(key_file.keys()),
         clients,
         exchanges: Exchanges::new(),
+        hardware: Hardware::switch_on(&config.hwtimestamp).map(Arc::new),
         precision_log2: config.clockprecision_s.map_or_else(precision_log2, log2_of),
     };
     Ok(Parts {
         clock,
         published,
         shared,
-        hardware: Hardware::switch_on(&config.hwtimestamp),
         refclocks,
         key_file,
         listening,

@@ -6,11 +6,14 @@
 mod service;
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use ntp_lab::{Profile, build};
@@ -23,7 +26,7 @@ use ntp_vm::verdict::{Outcome, Verdict};
 use ntp_vm::{devices, guest, image};
 use serde_json::{Value, json};
 
-use crate::report::{self, Paint, paint, present, say, step};
+use crate::report::{self, Paint, elapsed, paint, present, say};
 use crate::test::Tally;
 use crate::{build_ebpf, setup};
 
@@ -40,6 +43,9 @@ pub(crate) struct VmArguments {
     #[arg(long)]
     json: bool,
 }
+
+/// Held while one prints, so that two kernels' lines do not get mixed.
+static PRINTING: Mutex<()> = Mutex::new(());
 
 /// A scenario that was to be played on a kernel.
 struct Played {
@@ -96,26 +102,29 @@ fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Vec<Played>> {
         Ok(emulator) => Ok((emulator, build(Profile::Dev, ["ntp-xdpd", "guest-probe"])?)),
         Err(why) => Err(why),
     };
-    let mut all = Vec::new();
+    let mut kernels = Vec::new();
     for series in SERIES.into_iter().filter(|series| is_chosen(arguments.kernel.as_ref(), series)) {
         let ready = match &programs {
             Ok((emulator, [daemon, probe])) => prepare(emulator, series, daemon, probe)?,
             Err(why) => Err(why.clone()),
         };
-        let chosen = |it: &&Scenario| is_chosen(arguments.scenario.as_ref(), it.name);
-        for scenario in SCENARIOS.iter().filter(chosen) {
-            let name = format!("{series} {}", scenario.name);
-            let start = Instant::now();
-            let verdict = match &ready {
-                Ok(ready) => match ready.missing(scenario, no_xdp) {
-                    None => shown(&name, scenario, || ready.play(scenario)),
-                    Some(why) => skipped(&name, why),
-                },
-                Err(why) => skipped(&name, why),
-            };
-            all.push(Played { scenario, series, verdict, time: start.elapsed() });
-        }
+        kernels.push((series, ready));
     }
+    let chosen = |it: &&Scenario| is_chosen(arguments.scenario.as_ref(), it.name);
+    let play_all = |(series, ready): &(&'static str, Result<Ready, String>)| -> Vec<Played> {
+        SCENARIOS.iter().filter(chosen).map(|it| Played::new(it, series, ready, no_xdp)).collect()
+    };
+    // The kernels side by side: a guest waits for most of its time.
+    let mut all: Vec<Played> = thread::scope(|scope| {
+        let threads: Vec<_> =
+            kernels.iter().map(|kernel| scope.spawn(|| play_all(kernel))).collect();
+        let join = |thread: ScopedJoinHandle<'_, Vec<Played>>| thread.join();
+        threads
+            .into_iter()
+            .map(join)
+            .flat_map(|played| played.unwrap_or_else(|it| resume_unwind(it)))
+            .collect()
+    });
     all.extend(service::play(arguments, no_xdp)?);
     Ok(all)
 }
@@ -172,34 +181,56 @@ impl Ready {
         );
         told.map_or_else(
             |error| Verdict::failed(format!("{error:#}")),
-            |lines| Verdict::new(scenario, lines),
+            |told| Verdict::new(scenario, told),
         )
     }
 }
 
-/// Prints a line while the scenario is played, and below it all there is to say of a failure.
-fn shown(name: &str, scenario: &Scenario, play: impl FnOnce() -> Verdict) -> Verdict {
-    let mut verdict = Verdict::failed("it was not played".to_owned());
-    let said = step(name, scenario.sentence, || {
-        verdict = play();
-        match &verdict.outcome {
-            Outcome::Passed => Ok("ok".to_owned()),
-            Outcome::Skipped(why) => Ok(format!("skipped: {why}")),
-            Outcome::Failed(faults) => bail!("{}", faults.join("\n")),
-        }
-    });
-    if let Err(faults) = said {
-        say(&format!("{faults}\nfigures: {:?}\n{}", verdict.figures, verdict.log.join("\n")));
-    }
-    verdict
-}
-
-fn skipped(name: &str, why: &str) -> Verdict {
-    present(name, &format!("{}: {why}", paint(Paint::Note, "skipped")));
-    Verdict::skipped(why.to_owned())
-}
-
 impl Played {
+    /// Plays a scenario, if it can be, and prints what became of it.
+    fn new(
+        scenario: &'static Scenario,
+        series: &'static str,
+        ready: &Result<Ready, String>,
+        no_xdp: Option<&str>,
+    ) -> Self {
+        let start = Instant::now();
+        let verdict = match ready {
+            Ok(ready) => match ready.missing(scenario, no_xdp) {
+                None => ready.play(scenario),
+                Some(why) => Verdict::skipped(why.to_owned()),
+            },
+            Err(why) => Verdict::skipped(why.clone()),
+        };
+        let played = Self { scenario, series, verdict, time: start.elapsed() };
+        let _printing = PRINTING.lock().unwrap_or_else(PoisonError::into_inner);
+        played.print();
+        played
+    }
+
+    /// Prints a line, and below it what else there is to say.
+    fn print(&self) {
+        let name = format!("{} {}", self.series, self.scenario.name);
+        let Verdict { outcome, first_try, figures, log } = &self.verdict;
+        let (said, took) = (self.scenario.sentence, elapsed(self.time));
+        match outcome {
+            Outcome::Passed => {
+                present(&name, &format!("{said}: {}, took {took}", paint(Paint::Good, "ok")));
+            }
+            Outcome::Skipped(why) => {
+                present(&name, &format!("{}: {why}", paint(Paint::Note, "skipped")));
+            }
+            Outcome::Failed(faults) => {
+                present(&name, &format!("{said}: {}, took {took}", paint(Paint::Bad, "failed")));
+                let faults = faults.join("\n");
+                say(&format!("{faults}\nfigures: {figures:?}\n{}", log.join("\n")));
+            }
+        }
+        if let Some(why) = first_try {
+            say(&format!("the first guest did not boot, and another was started: {why}"));
+        }
+    }
+
     fn tally(&self) -> Tally {
         let mut tally = Tally::default();
         match self.verdict.outcome {
@@ -222,6 +253,7 @@ impl Played {
             "outcome": outcome,
             "said": said,
             "figures": self.verdict.figures,
+            "first_guest_did_not_boot": self.verdict.first_try,
             "took_s": self.time.as_secs_f64(),
         })
     }

@@ -115,6 +115,7 @@ impl Inbox {
 /// Replies that are about to leave.
 pub struct Outbox {
     calls: Calls,
+    by_hardware: bool,
     replies: Box<[[u8; REPLY_LEN]]>,
     names: Box<[SocketName]>,
     controls: Box<[ControlBuffer]>,
@@ -125,9 +126,9 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// Makes an empty outbox.
+    /// Makes an empty outbox; `by_hardware` says that interfaces may tell when replies leave.
     #[must_use]
-    pub fn new(calls: Calls) -> Self {
+    pub fn new(calls: Calls, by_hardware: bool) -> Self {
         let len = capacity(calls, OUTBOX_LEN);
         let mut replies = vec![[0; REPLY_LEN]; len].into_boxed_slice();
         let mut names = vec![SocketName::EMPTY; len].into_boxed_slice();
@@ -138,7 +139,7 @@ impl Outbox {
             header.msg_hdr.msg_name = ptr::from_mut(name).cast();
             header.msg_hdr.msg_control = ptr::from_mut(control).cast();
         }
-        Self { calls, replies, names, controls, pieces, headers, filled: 0 }
+        Self { calls, by_hardware, replies, names, controls, pieces, headers, filled: 0 }
     }
 
     /// How many replies are sent at once.
@@ -165,7 +166,7 @@ impl Outbox {
         let control = &mut self.controls[index];
         let mut control_len = from.map_or(0, |from| control::write_source(control, from));
         if is_stamped {
-            control_len = control::write_stamped(control, control_len);
+            control_len = control::write_stamped(control, control_len, self.by_hardware);
         }
         let header = &mut self.headers[index].msg_hdr;
         header.msg_namelen = u32::try_from(name_len).unwrap_or_default();

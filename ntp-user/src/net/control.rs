@@ -100,9 +100,10 @@ pub fn write_source(buffer: &mut ControlBuffer, from: &Destination) -> usize {
 }
 
 /// Writes behind the first `len` octets the control message that asks when the packet leaves, on a socket
-/// with [`super::timestamping::stamp_chosen`]. Gives the length of both.
-pub fn write_stamped(buffer: &mut ControlBuffer, len: usize) -> usize {
-    let flags = libc::SOF_TIMESTAMPING_TX_SOFTWARE.to_ne_bytes();
+/// with [`super::timestamping::stamp_chosen`]; `by_hardware` asks the interface, too. Gives the length of both.
+pub fn write_stamped(buffer: &mut ControlBuffer, len: usize, by_hardware: bool) -> usize {
+    let hardware = if by_hardware { libc::SOF_TIMESTAMPING_TX_HARDWARE } else { 0 };
+    let flags = (libc::SOF_TIMESTAMPING_TX_SOFTWARE | hardware).to_ne_bytes();
     let rest = &mut buffer.0[len..];
     len + write_message(rest, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, &flags)
 }
@@ -241,13 +242,13 @@ mod tests {
         let address = IpAddr::from([192, 0, 2, 1]);
         let from = Destination { address, is_unicast: true, interface: 0 };
         let len = write_source(&mut buffer, &from);
-        let whole = write_stamped(&mut buffer, len);
+        let whole = write_stamped(&mut buffer, len, false);
         let kinds: Vec<_> =
             messages(&buffer.0[..whole]).map(|message| (message.level, message.kind)).collect();
         let expected =
             [(libc::IPPROTO_IP, libc::IP_PKTINFO), (libc::SOL_SOCKET, libc::SO_TIMESTAMPING)];
         assert_eq!(kinds, expected);
-        let stamped = write_stamped(&mut buffer, 0);
+        let stamped = write_stamped(&mut buffer, 0, true);
         assert_eq!(messages(&buffer.0[..stamped]).count(), 1);
     }
 

@@ -17,7 +17,7 @@ use ntp_engine::seams::{Stamped, StampedBy};
 use super::control::Received;
 use super::nic::ethtool::{Socket, Timestamps};
 use crate::clock::TimeBase;
-use crate::clock::phc::{Phc, PhcDevice, device};
+use crate::clock::phc::{Phc, PhcDevice, PhcReading, device};
 use crate::clock::readings::UnixTime;
 
 /// Oldest timestamp that is converted, nanoseconds.
@@ -90,17 +90,56 @@ impl Hardware {
 }
 
 impl<D: PhcDevice> Hardware<D> {
-    /// The kernel's time when a packet passed an interface whose clock showed `stamp`; `None` when that can't be said.
-    pub(crate) fn convert(&self, interface: u32, stamp: UnixTime, way: Way) -> Option<UnixTime> {
+    /// Reads the clock of an interface; `None` when that can't be done.
+    fn read(&self, interface: u32) -> Option<PhcReading> {
+        let clock = &self.0.get(&interface)?.clock;
+        clock.lock().unwrap_or_else(PoisonError::into_inner).read().ok()
+    }
+
+    /// The kernel's time when a packet passed an interface whose clock showed `stamp`, by a reading of that clock
+    /// since; `None` when that can't be said.
+    fn convert(
+        &self,
+        interface: u32,
+        reading: &PhcReading,
+        stamp: UnixTime,
+        way: Way,
+    ) -> Option<UnixTime> {
         let interface = self.0.get(&interface)?;
-        let mut clock = interface.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let reading = clock.read().ok()?;
         let ago_ns = reading.phc.nanos_since(stamp);
         let moved_ns = match way {
             Way::Out => interface.out_ns,
             Way::In => interface.in_ns,
         };
         (0..OLDEST_NS).contains(&ago_ns).then(|| reading.real.plus(moved_ns.saturating_sub(ago_ns)))
+    }
+}
+
+/// Timestamps of packets that were all taken before this was made: a clock is read once for all of them.
+pub(super) struct Stamps<'a, D = File> {
+    hardware: Option<&'a Hardware<D>>,
+    read: Option<(u32, PhcReading)>,
+}
+
+impl<'a, D: PhcDevice> Stamps<'a, D> {
+    /// Of packets that passed interfaces of `hardware`, if there are any.
+    pub(super) fn new(hardware: Option<&'a Hardware<D>>) -> Self {
+        Self { hardware, read: None }
+    }
+
+    /// When a packet passed on the kernel's clock, by the interface's word, or else by the kernel's.
+    pub(super) fn at(&mut self, told: &Received, way: Way) -> Option<(UnixTime, StampedBy)> {
+        let by_hardware = self.by_hardware(told, way).map(|stamp| (stamp, StampedBy::Hardware));
+        by_hardware.or_else(|| told.stamp.map(|stamp| (stamp, StampedBy::Kernel)))
+    }
+
+    fn by_hardware(&mut self, told: &Received, way: Way) -> Option<UnixTime> {
+        let (hardware, stamp) = (self.hardware?, told.hardware?);
+        let interface = told.interface.or_else(|| told.to.map(|to| to.interface))?;
+        let known = self.read.filter(|(of, _)| *of == interface).map(|(_, reading)| reading);
+        let reading = known.or_else(|| hardware.read(interface))?;
+        self.read = Some((interface, reading));
+        hardware.convert(interface, &reading, stamp, way)
     }
 }
 
@@ -123,14 +162,14 @@ impl Stamper {
     }
 
     /// By that of interfaces, too; `longest_s` is how long the time is waited for at which a request left.
-    pub(crate) fn new(time: TimeBase, hardware: Option<Hardware>, longest_s: f64) -> Self {
+    pub(crate) fn new(time: TimeBase, hardware: Option<Arc<Hardware>>, longest_s: f64) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "the cast saturates"
         )]
         let wait_ms = (longest_s * 1e3).ceil() as u8;
-        Self { time, hardware: hardware.map(Arc::new), wait_ms }
+        Self { time, hardware, wait_ms }
     }
 
     /// The time now.
@@ -150,14 +189,8 @@ impl Stamper {
 
     /// When a packet passed, as far as the kernel told of it.
     pub(super) fn stamped(&self, told: &Received, way: Way) -> Option<Stamped> {
-        let number = told.interface.or_else(|| told.to.map(|to| to.interface));
-        let of_hardware = || {
-            let hardware = self.hardware.as_ref()?;
-            hardware.convert(number?, told.hardware?, way)
-        };
-        let by_hardware = of_hardware().map(|stamp| (stamp, StampedBy::Hardware));
-        let by_kernel = told.stamp.map(|stamp| (stamp, StampedBy::Kernel));
-        by_hardware.or(by_kernel).map(|(stamp, by)| Stamped { at: self.time.when(stamp), by })
+        let stamp = Stamps::new(self.hardware.as_deref()).at(told, way);
+        stamp.map(|(stamp, by)| Stamped { at: self.time.when(stamp), by })
     }
 }
 
@@ -275,13 +308,30 @@ mod tests {
         let interface = Interface { clock, out_ns: 300, in_ns: -200 };
         let hardware = Hardware(BTreeMap::from([(7, interface)]));
         let stamp = unix(137, 499_000_000);
-        let out = hardware.convert(7, stamp, Way::Out);
-        assert_eq!(out, Some(unix(100, 499_000_300)));
-        let came_in = hardware.convert(7, stamp, Way::In);
-        assert_eq!(came_in, Some(unix(100, 498_999_800)));
-        assert_eq!(hardware.convert(8, stamp, Way::In), None, "of another interface");
-        assert_eq!(hardware.convert(7, unix(137, 600_000_000), Way::In), None, "from the future");
-        assert_eq!(hardware.convert(7, unix(136, 0), Way::In), None, "of long ago");
+        let at = |interface, hardware_stamp, way| {
+            let told = Received {
+                hardware: Some(hardware_stamp),
+                interface: Some(interface),
+                ..Received::default()
+            };
+            Stamps::new(Some(&hardware)).at(&told, way).map(|(stamp, _)| stamp)
+        };
+        assert_eq!(at(7, stamp, Way::Out), Some(unix(100, 499_000_300)));
+        assert_eq!(at(7, stamp, Way::In), Some(unix(100, 498_999_800)));
+        assert_eq!(at(8, stamp, Way::In), None, "of another interface");
+        assert_eq!(at(7, unix(137, 600_000_000), Way::In), None, "from the future");
+        assert_eq!(at(7, unix(136, 0), Way::In), None, "of long ago");
+    }
+
+    #[test]
+    fn kernels_word_counts_where_the_interface_says_nothing() {
+        let hardware: Hardware<Told> = Hardware(BTreeMap::new());
+        let stamp = Some(UnixTime { seconds: 5, nanos: 6 });
+        let told = Received { stamp, hardware: stamp, interface: Some(7), ..Received::default() };
+        for hardware in [None, Some(&hardware)] {
+            let expected = stamp.map(|stamp| (stamp, StampedBy::Kernel));
+            assert_eq!(Stamps::new(hardware).at(&told, Way::In), expected);
+        }
     }
 
     #[test]

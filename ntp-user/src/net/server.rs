@@ -56,7 +56,9 @@ impl WorkerThreads {
             let thread =
                 thread::Builder::new().name(format!("serve-{number}")).spawn(move || {
                     cpu.into_iter().for_each(stay_on);
-                    let has_stamps = sockets.iter().all(stamp_chosen);
+                    let has_stamps = sockets
+                        .iter()
+                        .all(|socket| stamp_chosen(socket, shared.hardware.is_some()));
                     let mut worker =
                         Worker::new(&shared, counters, Calls::Batched).with_stamps(has_stamps);
                     if let Err(error) = serve_until(&stop, &sockets, &mut worker) {
@@ -290,6 +292,7 @@ mod tests {
             keys: Versioned::new(Keys::default()),
             clients: Clients::on_heap(ClientRules::new(16, [3, 5])),
             exchanges: Exchanges::new(),
+            hardware: None,
             precision_log2: -25,
         };
         let address = SocketAddr::new(address.ip(), port);

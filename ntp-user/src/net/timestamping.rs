@@ -14,14 +14,18 @@ use ntp_common::wire::HEADER_LEN;
 
 use super::control::{self, CONTROL_LEN, ControlBuffer, Received};
 use super::socket::set;
-use crate::clock::readings::UnixTime;
 
-/// What is asked for besides where interfaces may take timestamps: theirs, and which of them it was.
+/// What is asked for besides where interfaces may take timestamps: theirs, and which of them it was. Of a packet that
+/// left, the kernel tells that only with its octets, and by the information of packets (see `INFORMATION`).
 const HARDWARE: u32 = SOF_TIMESTAMPING_RAW_HARDWARE
     | SOF_TIMESTAMPING_RX_HARDWARE
     | SOF_TIMESTAMPING_TX_HARDWARE
     | SOF_TIMESTAMPING_OPT_CMSG
     | SOF_TIMESTAMPING_OPT_PKTINFO;
+
+/// Options that bring the interface with a packet, in either family.
+const INFORMATION: [(i32, i32); 2] =
+    [(libc::IPPROTO_IP, libc::IP_PKTINFO), (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)];
 
 /// Asks for timestamps of packets that come in. Where there are none, the daemon reads the clock instead.
 pub fn stamp_received(socket: &OwnedFd) {
@@ -37,8 +41,11 @@ pub fn stamp_both(socket: &OwnedFd, by_hardware: bool) -> bool {
     let flags = SOF_TIMESTAMPING_SOFTWARE
         | SOF_TIMESTAMPING_RX_SOFTWARE
         | SOF_TIMESTAMPING_TX_SOFTWARE
-        | SOF_TIMESTAMPING_OPT_TSONLY
-        | if by_hardware { HARDWARE } else { 0 };
+        | if by_hardware { HARDWARE } else { SOF_TIMESTAMPING_OPT_TSONLY };
+    for (level, option) in INFORMATION.into_iter().filter(|_| by_hardware) {
+        // A socket of the other family refuses.
+        let _ = set(socket, level, option, 1);
+    }
     let stamps = set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags.cast_signed()).is_ok();
     if !stamps {
         stamp_received(socket);
@@ -76,10 +83,13 @@ pub fn sent_at(socket: BorrowedFd<'_>) -> io::Result<Option<Received>> {
 }
 
 /// Lets packets be stamped that are sent with [`control::write_stamped`], and no others: their octets come
-/// back with the stamp. Whether there are to be any. What comes in is stamped as before.
+/// back with the stamp. Whether there are to be any. What comes in is stamped as before, and with `by_hardware` by
+/// interfaces that can.
 #[must_use]
-pub fn stamp_chosen(socket: &OwnedFd) -> bool {
-    let flags = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE;
+pub fn stamp_chosen(socket: &OwnedFd, by_hardware: bool) -> bool {
+    // What leaves is stamped by whom the packet asks.
+    let by_interfaces = if by_hardware { HARDWARE & !SOF_TIMESTAMPING_TX_HARDWARE } else { 0 };
+    let flags = SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_RX_SOFTWARE | by_interfaces;
     let stamps = set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, flags.cast_signed()).is_ok();
     if stamps && let Err(error) = set(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 0) {
         // Then every packet brings its stamp twice.
@@ -88,16 +98,17 @@ pub fn stamp_chosen(socket: &OwnedFd) -> bool {
     stamps
 }
 
-/// A packet that was stamped when it left: the last 48 of its octets, and the stamp. `None` when the report
-/// is of something else.
+/// A packet that was stamped when it left: the last 48 of its octets, and the report. `None` when it is of something
+/// else.
 ///
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] when there is no report.
-pub fn sent_packet(socket: BorrowedFd<'_>) -> io::Result<Option<([u8; HEADER_LEN], UnixTime)>> {
+pub fn sent_packet(socket: BorrowedFd<'_>) -> io::Result<Option<([u8; HEADER_LEN], Received)>> {
     let mut octets = [0u8; 256];
-    let (len, Received { stamp, .. }) = read_report(socket, &mut octets)?;
+    let (len, report) = read_report(socket, &mut octets)?;
     let payload = octets.get(..len).and_then(|packet| packet.last_chunk().copied());
-    Ok(payload.zip(stamp))
+    let is_of_stamp = report.stamp.or(report.hardware).is_some();
+    Ok(payload.filter(|_| is_of_stamp).map(|payload| (payload, report)))
 }
 
 fn read_error_queue(socket: BorrowedFd<'_>) -> io::Result<Received> {

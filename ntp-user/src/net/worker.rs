@@ -17,7 +17,8 @@ use rand::rngs::ThreadRng;
 
 use super::answer::{Request, admit, arrival, unsynchronised};
 use super::batch::{Calls, INBOX_LEN, Inbox, Outbox, Packet};
-use super::control::Destination;
+use super::control::{Destination, Received};
+use super::hardware::{Hardware, Stamps, Way};
 use super::interleaved::{Exchanges, may_interleave, receive_of, transmit_of};
 use super::timestamping::sent_packet;
 use crate::clock::readings::{UnixTime, bracketed, monotonic};
@@ -40,6 +41,8 @@ pub struct Shared {
     pub clients: Arc<Clients>,
     /// Replies that clients in interleaved mode may ask about.
     pub exchanges: Arc<Exchanges>,
+    /// The interfaces that stamp packets.
+    pub(crate) hardware: Option<Arc<Hardware>>,
     /// Precision of the kernel's clock, log2 seconds.
     pub precision_log2: i8,
 }
@@ -51,6 +54,7 @@ pub struct Worker {
     keys: Handle<Keys>,
     clients: Arc<Clients>,
     exchanges: Arc<Exchanges>,
+    hardware: Option<Arc<Hardware>>,
     has_stamps: bool,
     precision_log2: i8,
     counters: Arc<WorkerCounters>,
@@ -85,12 +89,13 @@ impl Worker {
             keys: Handle::new(Arc::clone(&shared.keys)),
             clients: Arc::clone(&shared.clients),
             exchanges: Arc::clone(&shared.exchanges),
+            hardware: shared.hardware.clone(),
             has_stamps: false,
             precision_log2: shared.precision_log2,
             counters,
             rng: rand::rng(),
             inbox: Inbox::new(calls),
-            outbox: Outbox::new(calls),
+            outbox: Outbox::new(calls, shared.hardware.is_some()),
             due: Vec::with_capacity(INBOX_LEN),
         }
     }
@@ -107,14 +112,16 @@ impl Worker {
         // Nobody is served while this is read: it ends, however much comes after.
         for _ in 0..INBOX_LEN {
             match sent_packet(socket) {
-                Ok(Some((reply, stamp))) => self.correct(&reply, stamp),
+                Ok(Some((reply, report))) => self.correct(&reply, &report),
                 Ok(None) => {}
                 Err(_) => return,
             }
         }
     }
 
-    fn correct(&self, reply: &[u8; HEADER_LEN], stamp: UnixTime) {
+    fn correct(&self, reply: &[u8; HEADER_LEN], report: &Received) {
+        let stamp = Stamps::new(self.hardware.as_deref()).at(report, Way::Out);
+        let Some((stamp, _)) = stamp else { return };
         let (mono, real) = bracketed();
         let Some(snapshot) = self.snapshot(Readings { mono, real }) else { return };
         let left = snapshot.time_at(arrival(Some(stamp), mono, real, &snapshot));
@@ -150,6 +157,7 @@ impl Worker {
     fn admit_all(&mut self, snapshot: Option<&RefSnapshot>, now: Readings) {
         self.due.clear();
         let (access, keys) = (self.access.latest(), self.keys.latest());
+        let mut stamps = Stamps::new(self.hardware.as_deref());
         for packet in self.inbox.packets() {
             let admitted = if packet.is_truncated {
                 Err(Reason::BadLength)
@@ -161,7 +169,8 @@ impl Worker {
                 let is_kiss = charge(&self.clients, &self.counters, &packet, now.mono)?;
                 // The dearest check comes last.
                 let request = request.authenticate(packet.octets, keys)?;
-                Ok(Due::new(Request { is_kiss, ..request }, &packet, now, snapshot))
+                let stamp = stamps.at(&packet.received, Way::In).map(|(stamp, _)| stamp);
+                Ok(Due::new(Request { is_kiss, ..request }, &packet, (now, stamp), snapshot))
             });
             match due {
                 Ok(due) => self.due.push(due),
@@ -242,10 +251,16 @@ fn charge(
 }
 
 impl Due {
-    fn new(request: Request, packet: &Packet<'_>, now: Readings, snapshot: &RefSnapshot) -> Self {
+    /// `stamp` is when it came in, if that is known.
+    fn new(
+        request: Request,
+        packet: &Packet<'_>,
+        (now, stamp): (Readings, Option<UnixTime>),
+        snapshot: &RefSnapshot,
+    ) -> Self {
         Self {
             request,
-            arrival: arrival(packet.received.stamp, now.mono, now.real, snapshot),
+            arrival: arrival(stamp, now.mono, now.real, snapshot),
             client: packet.from,
             asked: packet.received.to,
         }

@@ -32,7 +32,7 @@ pub(crate) struct Subject {
 
 pub(crate) enum Measured {
     Reference(&'static str),
-    Server(Server),
+    Server(Box<Server>),
 }
 
 /// Requests that take turns.
@@ -61,7 +61,7 @@ pub(crate) fn subjects() -> Result<Vec<Subject>> {
         ("answer_v6", "again_v6", frames(&Frame::v6(), &plain)),
         ("answer_vlan", "again_vlan", frames(&vlan, &plain)),
     ] {
-        let program = Measured::Server(server(ClientRules::OFF)?);
+        let program = Measured::Server(Box::new(server(ClientRules::OFF)?));
         subjects.push(Subject { name, wrapper, requests: Requests::Frames(frames), program });
     }
     for (name, count) in [("answer_v4_acl100", 100), ("answer_v4_acl10k", 10_000)] {
@@ -73,7 +73,7 @@ pub(crate) fn subjects() -> Result<Vec<Subject>> {
             name,
             wrapper: "again_v4",
             requests: Requests::Frames(frames(&Frame::v4(), &clients)),
-            program: Measured::Server(server),
+            program: Measured::Server(Box::new(server)),
         });
     }
     subjects.push(access_v6(&mut random, "answer_v6_acl10k", 10_000)?);
@@ -100,7 +100,7 @@ fn access_v6(random: &mut impl Rng, name: &'static str, count: usize) -> Result<
         Frame::v6().with(|frame| frame.source = source.into()).octets()
     });
     let requests = Requests::Frames(frames.collect());
-    Ok(Subject { name, wrapper: "again_v6", requests, program: Measured::Server(server) })
+    Ok(Subject { name, wrapper: "again_v6", requests, program: Measured::Server(Box::new(server)) })
 }
 
 /// The program with everything on: access rules, limit, record of clients.
@@ -120,7 +120,7 @@ fn full(
         clients_of(random, &rules, count)
     };
     let senders = clients.into_iter().map(sender).collect();
-    let program = Measured::Server(server);
+    let program = Measured::Server(Box::new(server));
     Ok(Subject { name, wrapper: "again_many", requests: Requests::Many(senders), program })
 }
 

@@ -8,6 +8,17 @@ use crate::trace::Trace;
 use crate::units::duration;
 use crate::world::World;
 
+/// Interrupts that come late.
+#[derive(Clone, Copy, Debug)]
+pub enum Late {
+    /// None.
+    Never,
+    /// The first of them, by so many seconds.
+    First(u32, f64),
+    /// One in so many, by so many seconds.
+    One(u32, f64),
+}
+
 /// A reference clock that is read every second.
 #[derive(Clone, Debug)]
 pub struct RefClock {
@@ -21,6 +32,10 @@ pub struct RefClock {
     pub jitter_s: f64,
     /// How long after the full second it is read, seconds.
     pub after_s: f64,
+    /// The interrupts that come late, and by how much, seconds: they say that the second begins when it has begun.
+    pub late: Late,
+    /// Readings so far.
+    pub number: u32,
     /// It is not read any more.
     pub silent: bool,
     /// What its noise is made of.
@@ -38,8 +53,28 @@ impl RefClock {
             ahead_s: 0.0,
             jitter_s: 0.0,
             after_s: 0.0,
+            late: Late::Never,
+            number: 0,
             silent: false,
             chance: Chance::new(seed, u64::from(id.0)),
+        }
+    }
+
+    /// How late the next reading is, seconds.
+    fn late_s(&mut self) -> f64 {
+        match self.late {
+            Late::Never => 0.0,
+            Late::First(number, late_s) => {
+                if self.number < number {
+                    late_s
+                } else {
+                    0.0
+                }
+            }
+            Late::One(in_so_many, late_s) => {
+                let is_late = self.chance.happens(1.0 / f64::from(in_so_many));
+                if is_late { late_s } else { 0.0 }
+            }
         }
     }
 
@@ -47,7 +82,8 @@ impl RefClock {
     fn read(&mut self, world: &World) -> Reading {
         let machine = world.machine();
         let (now, truth) = (machine.clock.read(), machine.clock.true_time(0.0));
-        let error_s = self.ahead_s + self.jitter_s * self.chance.normal();
+        let error_s = self.ahead_s + self.jitter_s * self.chance.normal() - self.late_s();
+        self.number += 1;
         if self.is_pulse {
             // It comes when the clock that gives it thinks that a second begins.
             return Reading::pulse(now.time - duration(error_s), 0.0);

@@ -10,7 +10,7 @@ use ntp_engine::settings::EngineConfig;
 use ntp_sim::clock::Oscillator;
 use ntp_sim::delay::Delay;
 use ntp_sim::figures::Figures;
-use ntp_sim::refclock::{RefClock, run};
+use ntp_sim::refclock::{Late, RefClock, run};
 use ntp_sim::scenario::server;
 use ntp_sim::server::Server;
 use ntp_sim::trace::Trace;
@@ -285,4 +285,31 @@ fn readings_samples_and_lines_of_a_clock_are_noted() {
     };
     let sources: Vec<_> = records.iter().filter_map(source_of).collect();
     assert!(sources.len() > 3 * 9 && sources.iter().all(|it| *it == name), "{sources:?}");
+}
+
+#[test]
+fn pulses_that_are_taken_late_are_left_out() {
+    // One that was late by 18 ms was once learnt as a rate of thousands of ppm, or was all there was at the start.
+    const LATE_S: f64 = 0.018;
+    for (poll, late) in [
+        (0, Late::One(8, LATE_S)),
+        (2, Late::One(8, LATE_S)),
+        (4, Late::One(8, LATE_S)),
+        (0, Late::First(1, LATE_S)),
+        (4, Late::First(1, LATE_S)),
+    ] {
+        let text = format!(
+            "refclock PPS /dev/pps0 refid PPS lock NMEA poll {poll}\n\
+             refclock SHM 0 refid NMEA offset 0.1 delay 0.2 noselect\nmakestep 0.01 3\n"
+        );
+        for seed in 1..=4 {
+            let mut world = world(&text, Vec::new(), seed);
+            let mut clocks = [RefClock { late, ..pulses(seed) }, sentences(seed)];
+            // Until there are some 25 samples.
+            run(&mut world, &mut clocks, 100.max(25 << poll));
+            let trace = run(&mut world, &mut clocks, 300);
+            let worst_s = trace.iter().map(|moment| moment.clock_s.abs()).fold(0.0, f64::max);
+            assert!(worst_s < LATE_S / 1e3, "poll {poll}, {late:?}, seed {seed}: {worst_s}");
+        }
+    }
 }

@@ -16,6 +16,7 @@
 #include <linux/skbuff.h>
 #include <linux/timekeeping.h>
 #include <linux/version.h>
+#include <net/busy_poll.h>
 
 #include "devices.h"
 
@@ -44,6 +45,8 @@ struct end {
 	/* Packets that came in and wait for the interrupt, which is this timer's. */
 	struct sk_buff_head waiting;
 	struct hrtimer interrupt;
+	/* Never scheduled: the kernel tells by it which interface stamped a packet. */
+	struct napi_struct napi;
 	u32 number;
 	struct fast fast;
 };
@@ -81,6 +84,7 @@ static enum hrtimer_restart receive(struct hrtimer *interrupt)
 		switch (fast_run(&end->fast, packet, skb_hwtstamps(packet)->hwtstamp)) {
 		case XDP_PASS:
 			packet->protocol = eth_type_trans(packet, end->device);
+			skb_mark_napi_id(packet, &end->napi);
 			netif_rx(packet);
 			break;
 		case XDP_TX:
@@ -91,6 +95,11 @@ static enum hrtimer_restart receive(struct hrtimer *interrupt)
 		}
 	}
 	return HRTIMER_NORESTART;
+}
+
+static int nothing(struct napi_struct *napi, int budget)
+{
+	return 0;
 }
 
 static void arrive(struct end *end, const struct sk_buff *left, ktime_t stamp)
@@ -237,6 +246,8 @@ static int open_end(int index)
 	end = netdev_priv(device);
 	end->device = device;
 	end->index = index;
+	/* Whom the test plays need not be asked to stamp. */
+	end->stamping.rx_filter = index ? HWTSTAMP_FILTER_ALL : HWTSTAMP_FILTER_NONE;
 	skb_queue_head_init(&end->leaving);
 	hrtimer_init(&end->departure, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
 	end->departure.function = leave;
@@ -245,6 +256,7 @@ static int open_end(int index)
 	end->interrupt.function = receive;
 	snprintf(device->name, sizeof(device->name), "stamp%d", index);
 	eth_hw_addr_random(device);
+	netif_napi_add(device, &end->napi, nothing);
 	device->netdev_ops = &operations;
 	device->ethtool_ops = &ethtool_operations;
 	device->tstats = netdev_alloc_pcpu_stats(struct pcpu_sw_netstats);

@@ -45,6 +45,12 @@ impl Emulator {
         installed.or_else(|| Self::tried(root.join("usr/bin").join(EMULATOR), Some(root)))
     }
 
+    /// A program that is taken for one.
+    #[cfg(test)]
+    pub(crate) fn at(program: PathBuf) -> Self {
+        Self { program, root: None, version: String::new() }
+    }
+
     fn tried(program: PathBuf, root: Option<PathBuf>) -> Option<Self> {
         let mut emulator = Self { program, root, version: String::new() };
         let asked = run(emulator.complete(&mut emulator.command()).arg("--version"), SHORT).ok()?;

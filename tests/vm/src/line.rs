@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 /// A line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Line {
+    /// The first process runs: what goes wrong from here on is not the emulator's fault.
+    Begin,
     /// Something was measured.
     Figure {
         /// Its name in the scenario's bounds.
@@ -25,6 +27,7 @@ impl Line {
     #[must_use]
     pub fn write(&self) -> String {
         let value = match self {
+            Self::Begin => json!({ "begin": true }),
             Self::Figure { name, value } => json!({ "figure": name, "value": value }),
             Self::Error(error) => json!({ "error": error }),
             Self::Log(text) => json!({ "log": text }),
@@ -45,8 +48,10 @@ impl Line {
         }
         let error = text("error").map(Self::Error);
         let log = || text("log").map(Self::Log);
-        let end = || value.get("end").map(|_| Self::End);
-        error.or_else(log).or_else(end)
+        let has = |key: &str| value.get(key).is_some();
+        let mark =
+            || if has("begin") { Some(Self::Begin) } else { has("end").then_some(Self::End) };
+        error.or_else(log).or_else(mark)
     }
 }
 
@@ -58,7 +63,7 @@ mod tests {
     fn every_line_is_read_as_it_was_written() {
         let figure = Line::Figure { name: "offset_ms".to_owned(), value: -0.25 };
         let texts = [Line::Error, Line::Log].map(|of| of("a \"b\"\nc".to_owned()));
-        for line in texts.into_iter().chain([figure, Line::End]) {
+        for line in texts.into_iter().chain([figure, Line::Begin, Line::End]) {
             let written = line.write();
             assert!(!written.contains('\n'), "{written}");
             assert_eq!(Line::read(&format!("{written}\r")), Some(line));

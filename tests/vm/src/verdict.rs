@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::guest::Told;
 use crate::line::Line;
 use crate::scenario::Scenario;
 
@@ -25,12 +26,15 @@ pub struct Verdict {
     pub figures: BTreeMap<String, f64>,
     /// The daemon's log.
     pub log: Vec<String>,
+    /// What became of a first guest that did not boot, if there was one.
+    pub first_try: Option<String>,
 }
 
 impl Verdict {
     /// Judges what was told.
     #[must_use]
-    pub fn new(scenario: &Scenario, lines: Vec<Line>) -> Self {
+    pub fn new(scenario: &Scenario, told: Told) -> Self {
+        let Told { lines, first_try } = told;
         let mut faults = Vec::new();
         let mut figures = BTreeMap::new();
         let mut log = Vec::new();
@@ -41,12 +45,12 @@ impl Verdict {
                 }
                 Line::Error(error) => faults.push(error),
                 Line::Log(text) => log.push(text),
-                Line::End => {}
+                Line::Begin | Line::End => {}
             }
         }
         faults.extend(scenario.bounds.iter().filter_map(|bound| bound.fault(&figures)));
         let outcome = if faults.is_empty() { Outcome::Passed } else { Outcome::Failed(faults) };
-        Self { outcome, figures, log }
+        Self { outcome, figures, log, first_try }
     }
 
     /// Of a scenario that could not be played to its end.
@@ -62,7 +66,7 @@ impl Verdict {
     }
 
     fn without_figures(outcome: Outcome) -> Self {
-        Self { outcome, figures: BTreeMap::new(), log: Vec::new() }
+        Self { outcome, figures: BTreeMap::new(), log: Vec::new(), first_try: None }
     }
 }
 
@@ -81,7 +85,7 @@ mod tests {
     };
 
     fn outcome(lines: &[Line]) -> Outcome {
-        Verdict::new(&SCENARIO, lines.to_vec()).outcome
+        Verdict::new(&SCENARIO, Told { lines: lines.to_vec(), first_try: None }).outcome
     }
 
     fn offset(value: f64) -> Line {

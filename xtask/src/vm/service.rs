@@ -12,7 +12,7 @@ use ntp_vm::service::{SERIES, SERVICE};
 use ntp_vm::verdict::Verdict;
 use ntp_vm::{guest, system};
 
-use super::{Played, VmArguments, is_chosen, shown, skipped};
+use super::{Played, VmArguments, is_chosen};
 use crate::package;
 
 /// What the guest is started with.
@@ -32,17 +32,18 @@ pub(super) fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Opti
     if !is_wanted {
         return Ok(None);
     }
-    let name = format!("{SERIES} {}", SERVICE.name);
     let ready = match no_xdp {
         Some(why) => Err(why.to_owned()),
         None => prepare()?,
     };
     let start = Instant::now();
     let verdict = match ready {
-        Ok(ready) => shown(&name, &SERVICE, || ready.play()),
-        Err(why) => skipped(&name, &why),
+        Ok(ready) => ready.play(),
+        Err(why) => Verdict::skipped(why),
     };
-    Ok(Some(Played { scenario: &SERVICE, series: SERIES, verdict, time: start.elapsed() }))
+    let played = Played { scenario: &SERVICE, series: SERIES, verdict, time: start.elapsed() };
+    played.print();
+    Ok(Some(played))
 }
 
 /// Makes the packages and the guest's root file system, or says what is missing.

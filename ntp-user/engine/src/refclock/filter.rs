@@ -52,6 +52,16 @@ impl Filter {
         Self { most: usize::try_from(most).unwrap_or(1).max(1), readings: VecDeque::new() }
     }
 
+    /// How many it keeps.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How many it has.
+    pub(super) fn len(&self) -> usize {
+        self.readings.len()
+    }
+
     /// Takes a reading.
     pub(super) fn add(&mut self, cooked: &Cooked) {
         if self.readings.len() == self.most {
@@ -64,6 +74,11 @@ impl Filter {
             stratum: cooked.stratum,
             leap: cooked.reading.leap,
         });
+    }
+
+    /// Forgets the readings from before `time`.
+    pub(super) fn forget_before(&mut self, time: NtpTimestamp) {
+        self.readings.retain(|reading| seconds::of(reading.time.since(time)) >= 0.0);
     }
 
     /// Forgets all readings.
@@ -128,7 +143,7 @@ fn median(sorted: &[Waiting]) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "at most some thousands")]
-fn float(count: usize) -> f64 {
+pub(super) fn float(count: usize) -> f64 {
     count as f64
 }
 

@@ -18,6 +18,11 @@ use pulse::Signal;
 
 /// Deviations of a sample that bound its error.
 const BOUND: f64 = 3.0;
+/// Readings that a sample is made of at least: pulses, and what a poll has so many of. One that came late is left out
+/// then; alone it would be the truth, and the difference to the next one a rate.
+const FEWEST_READINGS: usize = 4;
+/// Polls for which a reading waits for others to make a sample with: those from before a silence are of no use.
+const WAITING_POLLS: f64 = 16.0;
 /// How far in the future a reading may lie that is believed, seconds: clocks are not read at the same instant.
 const MOST_AHEAD_S: f64 = 0.1;
 /// Polls after which a reading is too old to be believed, and the least time, seconds.
@@ -162,6 +167,9 @@ impl RefClock {
             Ok(cooked) => {
                 self.number = self.number.saturating_add(1);
                 self.last = Some(cooked);
+                let interval_s = f64::from(self.options().poll_log2).exp2();
+                let waiting = seconds::duration(WAITING_POLLS * interval_s.max(1.0));
+                self.filter.forget_before(cooked.reading.at - waiting);
                 self.filter.add(&cooked);
             }
             Err(reason) => self.unusable = Some(reason),
@@ -204,11 +212,35 @@ impl RefClock {
         Ok(Cooked { reading, offset, stratum: options.stratum, number })
     }
 
+    /// Whether readings come in, but too few yet to make a sample of.
+    pub(crate) fn needs_more(&self) -> bool {
+        self.number > 0 && self.filter.len() < self.fewest()
+    }
+
+    /// Lets it be read once more before the poll ends.
+    pub(crate) fn wait_for_more(&mut self) {
+        self.number = 0;
+    }
+
+    /// Readings that a sample is made of at least: of pulses also where that takes more than a poll.
+    fn fewest(&self) -> usize {
+        let fewest = FEWEST_READINGS.min(self.filter.most());
+        let options = self.options();
+        if self.line.gives_pulses() {
+            return fewest;
+        }
+        let in_a_poll = f64::from(options.poll_log2 - options.dpoll_log2).exp2();
+        (1..=fewest).rev().find(|&fewest| filter::float(fewest) <= in_a_poll).unwrap_or(1)
+    }
+
     /// Ends a poll: gives the sample that its readings come to. `noise_s` is what samples of the clock were found to
     /// deviate by.
     pub(crate) fn poll(&mut self, noise_s: Option<f64>) -> Result<Combined, Option<Unusable>> {
         self.number = 0;
         let unusable = self.unusable.take();
+        if self.filter.len() < self.fewest() {
+            return Err(unusable);
+        }
         let filtered = self.filter.take().ok_or(unusable)?;
         let options = &self.line.options;
         let deviation_s = filtered.deviation_s.max(noise_s.unwrap_or(0.0)).max(self.precision_s);

@@ -84,9 +84,41 @@ fn poll_makes_a_sample_with_the_clocks_delay_and_a_bound() {
 
 #[test]
 fn noise_that_samples_were_found_to_have_counts_where_readings_tell_less() {
-    let mut clock = clock("SHM 0");
+    let mut clock = clock("SHM 0 poll 0");
     clock.read(reading(0.0, 0.5), 0.0, None, None).unwrap();
     assert!((clock.poll(Some(1e-3)).unwrap().deviation_s - 1e-3).abs() < 1e-12);
+}
+
+#[test]
+fn sample_is_made_of_four_pulses_and_of_four_readings_where_a_poll_has_so_many() {
+    let check = |line: &str, expected: u8| {
+        let mut clock = clock(line);
+        for number in 1..expected {
+            let (at_s, second) = (f64::from(number), second(0.0, 0.01));
+            clock.read(reading(at_s, 0.0), 0.0, Some(&second), None).unwrap();
+            assert!(clock.poll(None).is_err(), "{line}: {number} readings");
+        }
+        clock.read(reading(f64::from(expected), 0.0), 0.0, Some(&second(0.0, 0.01)), None).unwrap();
+        assert!(clock.poll(None).is_ok(), "{line}");
+    };
+    check("SHM 0", 4);
+    check("SHM 0 poll 1", 2);
+    check("SHM 0 poll 0", 1);
+    check("SHM 0 filter 2", 2);
+    check("PPS /dev/pps0", 4);
+    check("PPS /dev/pps0 poll 0", 4);
+    check("PPS /dev/pps0 filter 1", 1);
+}
+
+#[test]
+fn readings_from_before_a_silence_make_no_sample_with_those_after_it() {
+    let mut clock = clock("SHM 0 poll 2");
+    let mut read = |at_s: f64| {
+        clock.read(reading(at_s, 0.0), 0.0, None, None).unwrap();
+        clock.poll(None).is_ok()
+    };
+    let samples = [0.0, 1.0, 100.0, 101.0, 102.0, 103.0].map(&mut read);
+    assert_eq!(samples, [false, false, false, false, false, true]);
 }
 
 #[test]
@@ -108,7 +140,7 @@ fn poll_without_a_sample_says_why() {
 
 #[test]
 fn readings_follow_a_step_of_the_clock() {
-    let mut clock = clock("SHM 0");
+    let mut clock = clock("SHM 0 poll 0");
     clock.read(reading(0.0, 0.5), 0.0, None, None).unwrap();
     clock.move_onto(&ClockChange { at: at(1.0), step_s: 0.5, rate: 0.0 });
     assert!(seconds::of(clock.last().unwrap().offset).abs() < 1e-9);

@@ -77,6 +77,12 @@ impl Source {
         rng: &mut impl Rng,
     ) -> Polled {
         let Some(clock) = &mut self.clock else { return Polled::Nothing(None) };
+        if self.series.len() == 0 && clock.needs_more() {
+            // The first sample is not put off by a whole interval.
+            clock.wait_for_more();
+            self.poll.start(now, f64::from(clock.options().dpoll_log2).exp2(), false);
+            return Polled::Nothing(None);
+        }
         self.reach.polled();
         self.counts.sent += 1;
         self.poll.sent(now, false, rng);

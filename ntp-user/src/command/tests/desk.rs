@@ -127,6 +127,7 @@ fn tasks(config: &Config, page: Arc<OwnedPage>) -> Tasks {
         keys: Arc::clone(key_file.keys()),
         clients: Clients::on_heap(ClientRules::new(16, [3, 5])),
         exchanges: Exchanges::new(),
+        hardware: None,
         precision_log2: -20,
     };
     let means = Means { follow: true, families: Families::Both, is_one_shot: false };

@@ -11,6 +11,7 @@ mod kernel_clock;
 mod machine;
 mod network;
 mod scenarios;
+mod stamped;
 mod truth;
 mod upstream;
 mod watch;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let told =
         mounted.and_then(|()| machine::load_modules()).and_then(|()| Wire::open()).map(|wire| {
             let mut guest = Guest::new(wire);
+            guest.tell(&Line::Begin);
             if let Err(error) = play(&mut guest) {
                 guest.tell(&Line::Error(format!("{error:#}")));
             }

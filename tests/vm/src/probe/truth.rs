@@ -98,6 +98,11 @@ impl Truth {
 }
 
 impl Instant {
+    /// When a clock that is right and does not leap says `utc`.
+    pub(crate) fn at(utc: i64) -> Self {
+        Self(utc)
+    }
+
     /// Seconds since an earlier instant.
     pub(crate) fn since(self, earlier: Self) -> f64 {
         seconds(self.0 - earlier.0)

@@ -11,6 +11,7 @@ mod pulses;
 mod rtc;
 mod service;
 mod slew;
+mod stamps;
 mod xdp;
 mod xdp_hardware_time;
 
@@ -37,6 +38,7 @@ pub(crate) fn play(name: &str, guest: &mut Guest) -> Result<()> {
         "clock-device" => clock_device::play(guest),
         "pulses" => pulses::play(guest),
         "service" => service::play(guest),
+        "stamps" => stamps::play(guest),
         unknown => bail!("the probe has no scenario {unknown}"),
     }
 }

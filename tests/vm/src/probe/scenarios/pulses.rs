@@ -29,7 +29,7 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
     devices::load(&truth, DEVICES)?;
     let start = truth.now();
     let daemon = Daemon::start_with(&format!(
-        "refclock PPS {PULSES} lock NMEA refid PPS poll 2 dpoll -3\n\
+        "refclock PPS {PULSES} lock NMEA refid PPS poll 0 dpoll -3\n\
          refclock PHC {CLOCK} refid NMEA poll 0 dpoll -2 delay 0.2 noselect\nmakestep 1 3\n"
     ))?;
     guest.with(daemon, |guest, daemon| {
