@@ -117,9 +117,9 @@ impl<'a> Screen<'a> {
         ];
         let mut table = Table::new(&[false, true, false, false, false, true]);
         for row in rows {
-            let cells = row.into_iter().flat_map(|(name, value)| {
-                [format!("{} ", self.look.dim(name)), format!("{value}  ")]
-            });
+            let cells = row
+                .into_iter()
+                .flat_map(|(name, value)| [self.look.dim(name), format!("{value}  ")]);
             table.row(cells);
         }
         std::iter::once(title).chain(indented(&table.lines())).collect()

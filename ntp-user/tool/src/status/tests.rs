@@ -126,9 +126,9 @@ fn one_screen_tells_time_sources_requests_and_clients() {
 GOOD  within 1.10 ms of true time           /run/chrony/chronyd.sock, up 1 d 1 h
 
 Time      stratum 3, from ntp1.example.net
-  offset       12.0 us    clock      12.345 ppm slow    root delay        2.00 ms
-  usually      20.0 us    known to   0.012 ppm          root dispersion  100.0 us
-  to correct   -1.0 us    updated    every 64 s         distance          1.10 ms
+  offset      12.0 us    clock     12.345 ppm slow    root delay        2.00 ms
+  usually     20.0 us    known to  0.012 ppm          root dispersion  100.0 us
+  to correct  -1.0 us    updated   every 64 s         distance          1.10 ms
 
 Sources             stratum  every  answers    age   offset    error
 * ntp1.example.net        2   64 s  ████████  12 s  20.0 us  3.00 ms
