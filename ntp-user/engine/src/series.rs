@@ -52,6 +52,17 @@ impl Bounds {
     }
 }
 
+/// How a source's clock and ours run apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Apart {
+    /// How much the offset grows, seconds a second of our clock as it runs now.
+    pub(crate) slope: f64,
+    /// Bound of its error.
+    pub(crate) skew: f64,
+    /// What our clock may do that was never seen of it, seconds a second.
+    pub(crate) unseen: f64,
+}
+
 /// What options say of how many samples are kept, and of the path.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
@@ -225,11 +236,15 @@ impl Series {
     }
 
     fn prior(&self, in_force: f64, age_s: f64, filter: &DelayFilter) -> Prior {
-        Prior {
-            slope: (1.0 + self.known.correction) / (1.0 + in_force) - 1.0,
-            deviation: self.known.variance_after(age_s).sqrt(),
-            noise_s: filter.expected_deviation_s().max(self.limits.noise_s),
-        }
+        let (slope, deviation) = self.known_slope(in_force, age_s);
+        let noise_s = filter.expected_deviation_s().max(self.limits.noise_s);
+        Prior { slope, deviation, noise_s }
+    }
+
+    /// What is known of the slope besides samples, and its standard deviation `age_s` after it was known.
+    fn known_slope(&self, in_force: f64, age_s: f64) -> (f64, f64) {
+        let slope = (1.0 + self.known.correction) / (1.0 + in_force) - 1.0;
+        (slope, self.known.variance_after(age_s).sqrt())
     }
 
     /// Its samples, the latest last.
@@ -263,6 +278,15 @@ impl Series {
     /// The line through the samples.
     pub(crate) fn line(&self) -> Option<&Line> {
         self.line.as_ref()
+    }
+
+    /// How the source's clock and ours run apart at `time`: as its samples say, or as is known of ours before the first.
+    pub(crate) fn apart(&self, time: NtpTimestamp, in_force: f64) -> Apart {
+        let (slope, deviation) = match &self.line {
+            Some(line) => (line.slope, line.slope_deviation),
+            None => self.known_slope(in_force, seconds::of(time.since(self.known.at)).max(0.0)),
+        };
+        Apart { slope, skew: SKEW_DEVIATIONS * deviation, unseen: self.known.unseen }
     }
 
     /// How fast the bound of an error grows besides what the frequency's error makes of it, seconds a second.

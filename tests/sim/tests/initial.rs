@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ntp_engine::conf;
+use ntp_engine::engine::Drift;
 use ntp_engine::settings::EngineConfig;
 use ntp_sim::clock::Oscillator;
 use ntp_sim::delay::Delay;
@@ -23,10 +24,15 @@ local stratum 10
 ";
 
 fn world(text: &str, ahead_s: f64, servers: Vec<Server>) -> World {
+    world_knowing(None, text, ahead_s, servers)
+}
+
+/// A world whose drift file says this.
+fn world_knowing(drift: Option<Drift>, text: &str, ahead_s: f64, servers: Vec<Server>) -> World {
     let parsed = conf::parse("initial", text).expect("the configuration is valid");
     assert!(parsed.warnings.is_empty(), "{text}");
     let oscillator = Oscillator { ahead_s, ..Oscillator::default() };
-    World::new(EngineConfig::from_config(&parsed.config), None, oscillator, servers, 1)
+    World::new(EngineConfig::from_config(&parsed.config), drift, oscillator, servers, 1)
 }
 
 fn servers() -> Vec<Server> {
@@ -103,4 +109,26 @@ fn reload_ends_the_wait_for_hosts() {
     world.reconfigure(EngineConfig::from_config(&parsed.config));
     let first_s = first_served_s(&mut world).expect("served");
     assert!(first_s < 10.0, "{first_s}");
+}
+
+#[test]
+fn source_that_is_first_heard_during_a_slew_is_no_nearer_than_it_is() {
+    // All of the delay is on the way there: half of it is what the time is off by.
+    let one_sided = Server { back: Delay::Fixed(1e-5), ..server(1, &Delay::Fixed(0.015)) };
+    let text = "server 192.0.2.1 iburst\ninitstepslew 1 192.0.2.1\nallow\n";
+    // A frequency that is known well: no doubt about it hides what the delay was found to be.
+    let drift = Some(Drift { frequency_ppm: 100.0, skew_ppm: 0.1 });
+    for ahead_s in [0.9, -0.9] {
+        let mut world = world_knowing(drift, text, ahead_s, vec![one_sided.clone()]);
+        let mut served_during_slew = false;
+        for _ in 0..600 {
+            world.run(0.05);
+            let machine = world.machine();
+            let Some(off_s) = machine.served_error_s() else { continue };
+            served_during_slew |= machine.clock.rate_error().abs() > 0.08;
+            let said_s = machine.root_distance_s();
+            assert!(off_s.abs() <= said_s, "{ahead_s}: {off_s} s off, {said_s} s was said");
+        }
+        assert!(served_during_slew, "{ahead_s}");
+    }
 }

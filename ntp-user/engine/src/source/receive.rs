@@ -110,7 +110,7 @@ impl Source {
         expected: Option<&Estimate>,
         rng: &mut impl Rng,
     ) -> Received {
-        match self.check(arrived, keys) {
+        match self.check(arrived, keys, in_force) {
             Ok(Answer::Sample(sample)) => self.take(sample, in_force, expected, rng),
             Ok(Answer::Kiss(kiss)) => {
                 self.counts.rejected += 1;
@@ -124,7 +124,12 @@ impl Source {
         }
     }
 
-    fn check(&mut self, arrived: &Arrived<'_>, keys: &Keys) -> Result<Answer, Rejection> {
+    fn check(
+        &mut self,
+        arrived: &Arrived<'_>,
+        keys: &Keys,
+        in_force: f64,
+    ) -> Result<Answer, Rejection> {
         let Arrived { packet, from, at, to, ours } = *arrived;
         let header = reply::header(packet, from, self.address, self.role())?;
         authentication::check(self.options.key, packet, keys)?;
@@ -148,8 +153,9 @@ impl Source {
         if let Ok(measured) = &measured {
             self.counts.stamped(measured);
         }
-        let sample =
-            synchronised.and(measured).and_then(|measured| self.sample(&header, &measured));
+        let sample = synchronised
+            .and(measured)
+            .and_then(|measured| self.sample(&header, &measured, in_force));
         let loops = header.stratum > 1 && ours == Some(header.reference_id);
         let tested = sample.and_then(|sample| self.test(&sample, loops).map(|()| sample));
         self.last_packet = Some(LastPacket {
@@ -168,9 +174,14 @@ impl Source {
         Ok(Answer::Sample(sample))
     }
 
-    fn sample(&self, header: &Header, measured: &Measured) -> Result<Sample, Rejection> {
-        let clock = (self.series.line(), self.series.unseen());
-        reply::sample(header, measured, self.role(), &self.options, self.precision_s, clock)
+    fn sample(
+        &self,
+        header: &Header,
+        measured: &Measured,
+        in_force: f64,
+    ) -> Result<Sample, Rejection> {
+        let apart = self.series.apart(measured.arrived.at, in_force);
+        reply::sample(header, measured, self.role(), &self.options, self.precision_s, &apart)
     }
 
     /// The tests of options, and whether the source follows us.

@@ -8,10 +8,9 @@ use ntp_common::wire::{HEADER_LEN, Header, LeapIndicator, Mode, NEWEST_VERSION};
 use super::association::Role;
 use super::measured::Measured;
 use crate::conf::SourceOptions;
-use crate::estimate::SKEW_DEVIATIONS;
-use crate::regress::Line;
 use crate::sample::Sample;
 use crate::seconds;
+use crate::series::Apart;
 
 /// Highest stratum of a synchronised server. RFC 5905 section 7.2 (MAXSTRAT) is the first beyond.
 const HIGHEST_STRATUM: u8 = 15;
@@ -184,15 +183,15 @@ pub(super) fn check_synchronised(header: &Header) -> Result<(), Rejection> {
     Ok(())
 }
 
-/// The sample of a measurement. `line` is what is known of the source's clock against ours, which matters when the
-/// exchange took long.
+/// The sample of a measurement. How the source's clock and ours run apart matters when the exchange took long, or ours is
+/// slewed.
 pub(super) fn sample(
     header: &Header,
     measured: &Measured,
     role: Role,
     options: &SourceOptions,
     precision_s: f64,
-    (line, unseen): (Option<&Line>, f64),
+    apart: &Apart,
 ) -> Result<Sample, Rejection> {
     let uncertainty_s = precision_s + f64::from(header.precision.min(0)).exp2();
     let exchange = &measured.exchange;
@@ -202,10 +201,8 @@ pub(super) fn sample(
     let round_trip_s = seconds::of(exchange.t4.since(exchange.t1));
     // Our clock and the source's run apart in between, by a twelfth while ours is slewed: a delay in the seconds of
     // a slow clock would bound too little.
-    let apart_s = line.map_or(0.0, |line| line.slope * round_trip_s);
-    let delay_s = exchange.delay_s() + apart_s;
-    let skew = line.map_or(0.0, |line| SKEW_DEVIATIONS * line.slope_deviation);
-    let drift_s = (unseen + skew) * measured.span_s();
+    let delay_s = exchange.delay_s() + apart.slope * round_trip_s;
+    let drift_s = (apart.unseen + apart.skew) * measured.span_s();
     if delay_s < -uncertainty_s - drift_s {
         return Err(Rejection::Delay);
     }
@@ -214,7 +211,7 @@ pub(super) fn sample(
         time: exchange.middle(),
         offset_s: exchange.offset_s() + options.offset_s,
         delay_s,
-        dispersion_s: uncertainty_s + drift_s.max(unseen * delay_s),
+        dispersion_s: uncertainty_s + drift_s.max(apart.unseen * delay_s),
         root_delay_s: measured.root_delay_s,
         root_dispersion_s: measured.root_dispersion_s,
         stratum: header.stratum.max(options.minstratum),
