@@ -6,11 +6,8 @@
 mod service;
 
 use std::fs;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
-use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -43,9 +40,6 @@ pub(crate) struct VmArguments {
     #[arg(long)]
     json: bool,
 }
-
-/// Held while one prints, so that two kernels' lines do not get mixed.
-static PRINTING: Mutex<()> = Mutex::new(());
 
 /// A scenario that was to be played on a kernel.
 struct Played {
@@ -110,21 +104,16 @@ fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Vec<Played>> {
         };
         kernels.push((series, ready));
     }
-    let chosen = |it: &&Scenario| is_chosen(arguments.scenario.as_ref(), it.name);
-    let play_all = |(series, ready): &(&'static str, Result<Ready, String>)| -> Vec<Played> {
-        SCENARIOS.iter().filter(chosen).map(|it| Played::new(it, series, ready, no_xdp)).collect()
-    };
-    // The kernels side by side: a guest waits for most of its time.
-    let mut all: Vec<Played> = thread::scope(|scope| {
-        let threads: Vec<_> =
-            kernels.iter().map(|kernel| scope.spawn(|| play_all(kernel))).collect();
-        let join = |thread: ScopedJoinHandle<'_, Vec<Played>>| thread.join();
-        threads
-            .into_iter()
-            .map(join)
-            .flat_map(|played| played.unwrap_or_else(|it| resume_unwind(it)))
-            .collect()
-    });
+    let mut all = Vec::new();
+    for (series, ready) in &kernels {
+        // Devices of ours are the same to both kernels; one after the other, as guests that take each other's CPU are late.
+        let is_played = |it: &&Scenario| match &arguments.scenario {
+            Some(name) => name == it.name,
+            None => !it.uses_devices || it.uses_xdp || Some(series) == SERIES.last(),
+        };
+        let scenarios = SCENARIOS.iter().filter(is_played);
+        all.extend(scenarios.map(|it| Played::new(it, series, ready, no_xdp)));
+    }
     all.extend(service::play(arguments, no_xdp)?);
     Ok(all)
 }
@@ -203,7 +192,6 @@ impl Played {
             Err(why) => Verdict::skipped(why.clone()),
         };
         let played = Self { scenario, series, verdict, time: start.elapsed() };
-        let _printing = PRINTING.lock().unwrap_or_else(PoisonError::into_inner);
         played.print();
         played
     }

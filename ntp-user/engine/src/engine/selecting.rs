@@ -27,7 +27,9 @@ impl<R: Rng> Engine<R> {
         let candidates: Vec<Candidate> =
             self.sources.values().map(|source| candidate(source, mixture, now)).collect();
         let selected = self.selected();
-        let pending = if self.wait_until > now.mono { self.unheard() } else { 0 };
+        // What is followed is not given up because another one was added that is to be heard first.
+        let is_patient = selected.is_none() && self.wait_until > now.mono;
+        let pending = if is_patient { self.unheard() } else { 0 };
         let orphans = self.config.local.filter(|local| local.orphan).map(|local| local.stratum);
         let rules = Rules { settings: &self.config.selection, pending, orphans, updated };
         let selection = select(&candidates, &rules, &mut self.ranking);

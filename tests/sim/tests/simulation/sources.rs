@@ -73,6 +73,20 @@ fn sources_are_added_and_deleted_while_the_daemon_runs() {
 }
 
 #[test]
+fn source_that_is_followed_is_not_given_up_for_new_ones_right_after_the_start() {
+    let mut world = world(&lines(1, "iburst"), servers(3), 1);
+    world.run(4.0);
+    assert_eq!(world.states(), "*");
+    let more = conf::parse("more", &format!("server {}\nserver {}\n", ip(2), ip(3))).unwrap();
+    for source in more.config.sources {
+        world.operate(&Operation::Add(Box::new(source.value))).unwrap();
+    }
+    world.operate(&Operation::Delete(ip(2))).unwrap();
+    assert!(world.states().starts_with('*'), "{}", world.states());
+    assert!(world.machine().served_error_s().is_some());
+}
+
+#[test]
 fn changed_poll_limits_take_effect_at_once() {
     let mut world = world(&lines(1, ""), servers(1), 1);
     world.run(2000.0);
