@@ -88,10 +88,13 @@ fn requests() -> Result<()> {
         let mut daemon = daemon()?.start(&scene.lab, &scene.server, &directives)?;
         let within = if from.is_some() { A_REQUEST } else { NO_REQUEST };
         upstream.set_read_timeout(Some(within))?;
-        let asked = match upstream.recv_from(&mut [0; 128]) {
-            Ok((_, from)) => Some(from.ip()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-            Err(error) => return Err(error.into()),
+        let asked = loop {
+            match upstream.recv_from(&mut [0; 128]) {
+                Ok((_, from)) => break Some(from.ip()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
         };
         ensure!(asked == from.map(IpAddr::V4), "`{directive}`: asked from {asked:?}");
         if directive.contains("nosuch0") {

@@ -1,5 +1,6 @@
 //! SIGHUP: another configuration comes into force while requests are answered.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -172,9 +173,11 @@ fn load(client: &Host, sent: &AtomicU64, lost: &AtomicU64) -> Result<()> {
         let mut answered = [false; WINDOW];
         let mut reply = [0; HEADER_LEN];
         while answered.contains(&false) {
-            // Nothing for a second: what is missing is lost.
-            if socket.recv(&mut reply).is_err() {
-                break;
+            match socket.recv(&mut reply) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                // Nothing for a second: what is missing is lost.
+                Err(_) => break,
             }
             let origin = Header::read(&reply).origin_timestamp.to_bits();
             let place = usize::try_from(origin.wrapping_sub(first + 1)).ok();

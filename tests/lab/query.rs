@@ -176,19 +176,27 @@ impl Client {
     /// # Errors
     /// The socket fails.
     pub fn receive(&self, timeout: Duration) -> Result<Reply<Vec<u8>>> {
-        // A timeout of zero would mean for ever.
-        self.socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1))))?;
+        let until = Instant::now() + timeout;
         let mut octets = vec![0; MOST_OCTETS];
-        match self.socket.recv(&mut octets) {
-            Ok(length) => {
-                octets.truncate(length);
-                Ok(Reply::Answered(octets))
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                Ok(Reply::Silence)
-            }
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(Reply::Refused),
-            Err(error) => Err(error).context("cannot receive"),
+        loop {
+            // A timeout of zero would mean for ever.
+            let left = until.saturating_duration_since(Instant::now());
+            self.socket.set_read_timeout(Some(left.max(Duration::from_micros(1))))?;
+            return match self.socket.recv(&mut octets) {
+                Ok(length) => {
+                    octets.truncate(length);
+                    Ok(Reply::Answered(octets))
+                }
+                // Signals end waiting with a timeout, whatever their handlers ask for: signal(7).
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    Ok(Reply::Silence)
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(Reply::Refused),
+                Err(error) => Err(error).context("cannot receive"),
+            };
         }
     }
 }
