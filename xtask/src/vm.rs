@@ -36,10 +36,16 @@ pub(crate) struct VmArguments {
     /// Play on this kernel alone
     #[arg(long, value_parser = PossibleValuesParser::new(SERIES))]
     kernel: Option<String>,
+    /// Play every scenario on every kernel, not only those that depend on the kernel
+    #[arg(long)]
+    everything: bool,
     /// Print what was measured as JSON; everything else goes to standard error
     #[arg(long)]
     json: bool,
 }
+
+/// What depends on the kernel, and is played on all. The rest is played on the newest alone, unless more is asked for.
+const ON_EVERY_KERNEL: [&str; 6] = ["xdp", "xdp-hardware-time", "days-off", "slew", "leap", "rtc"];
 
 /// A scenario that was to be played on a kernel.
 struct Played {
@@ -106,11 +112,16 @@ fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Vec<Played>> {
     }
     let mut all = Vec::new();
     for (series, ready) in &kernels {
-        // Devices of ours are the same to both kernels; one after the other, as guests that take each other's CPU are late.
         let is_played = |it: &&Scenario| match &arguments.scenario {
             Some(name) => name == it.name,
-            None => !it.uses_devices || it.uses_xdp || Some(series) == SERIES.last(),
+            None => {
+                arguments.everything
+                    || arguments.kernel.is_some()
+                    || Some(series) == SERIES.last()
+                    || ON_EVERY_KERNEL.contains(&it.name)
+            }
         };
+        // One after the other: guests that take each other's CPU are late.
         let scenarios = SCENARIOS.iter().filter(is_played);
         all.extend(scenarios.map(|it| Played::new(it, series, ready, no_xdp)));
     }
