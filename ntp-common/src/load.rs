@@ -31,7 +31,7 @@ pub const PACE_GRACE_NS: usize = 4;
 pub const PACE_CLIENT_OFFSET: usize = 5;
 
 /// Per-CPU array, one entry, written by the generator: how far this CPU has come.
-pub type Progress = [u64; 5 + KINDS];
+pub type Progress = [u64; 6 + KINDS];
 /// Requests sent.
 pub const PROGRESS_SENT: usize = 0;
 /// How far the schedule has been moved, nanoseconds.
@@ -42,8 +42,10 @@ pub const PROGRESS_STALLS: usize = 2;
 pub const PROGRESS_EARLY: usize = 3;
 /// Requests that the generator could not build or hand over.
 pub const PROGRESS_FAILED: usize = 4;
+/// `CLOCK_MONOTONIC` when the generator last read it, nanoseconds: what was due then needs no other reading.
+pub const PROGRESS_READ_NS: usize = 5;
 /// Requests sent of each kind, from here on.
-pub const PROGRESS_KIND: usize = 5;
+pub const PROGRESS_KIND: usize = 6;
 
 /// Array of [`TEMPLATES`] entries, written by the tool: a frame but for what differs from client to client.
 pub type Template = [u64; TEMPLATE_FRAME + FRAME_WORDS];
@@ -75,7 +77,7 @@ pub const TEMPLATE_FRAME: usize = 11;
 pub const FRAME_WORDS: usize = 21;
 
 /// Array, one entry, written by the tool: what replies look like.
-pub type Expected = [u64; 4];
+pub type Expected = [u64; 5];
 /// The server's port in network byte order.
 pub const EXPECTED_PORT: usize = 0;
 /// The mode of a reply: 4, or 3 where a reflector is measured.
@@ -84,6 +86,8 @@ pub const EXPECTED_MODE: usize = 1;
 pub const EXPECTED_TOKEN_AT: usize = 2;
 /// As [`PACE_SALT`].
 pub const EXPECTED_SALT: usize = 3;
+/// Of how many replies the latency of one is measured, less one; a power of two less one.
+pub const EXPECTED_LATENCY_MASK: usize = 4;
 
 /// Entries of the per-CPU array of counters that the sink writes: what came back.
 pub const SEEN_LEN: usize = 2 + 2 * KINDS;

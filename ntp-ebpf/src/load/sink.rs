@@ -7,8 +7,9 @@ use aya_ebpf::macros::xdp;
 use aya_ebpf::maps::PerCpuArray;
 use aya_ebpf::programs::XdpContext;
 use ntp_common::load::{
-    EXPECTED_MODE, EXPECTED_PORT, EXPECTED_SALT, EXPECTED_TOKEN_AT, SEEN_ANSWERED, SEEN_KISSED,
-    SEEN_OTHER, SEEN_STRANGE, bucket, has_due, is_of_run, kind_of_port, latency_ns,
+    EXPECTED_LATENCY_MASK, EXPECTED_MODE, EXPECTED_PORT, EXPECTED_SALT, EXPECTED_TOKEN_AT,
+    SEEN_ANSWERED, SEEN_KISSED, SEEN_OTHER, SEEN_STRANGE, bucket, has_due, is_of_run, kind_of_port,
+    latency_ns,
 };
 
 use crate::frame::Frame;
@@ -58,8 +59,8 @@ fn take(frame: Frame) -> Option<u32> {
         count(&SEEN, SEEN_KISSED + kind);
         return Some(XDP_DROP);
     }
-    count(&SEEN, SEEN_ANSWERED + kind);
-    if has_due(token) {
+    let answered = count(&SEEN, SEEN_ANSWERED + kind);
+    if answered & expected[EXPECTED_LATENCY_MASK] == 0 && has_due(token) {
         // SAFETY: the helper takes no arguments and has no precondition.
         let now = unsafe { bpf_ktime_get_ns() };
         count(&LATENCY, bucket(latency_ns(token, now)));
@@ -67,13 +68,16 @@ fn take(frame: Frame) -> Option<u32> {
     Some(XDP_DROP)
 }
 
-/// Counts one in this CPU's counter.
+/// Counts one in this CPU's counter, and gives what it was before.
 #[inline(always)]
-fn count(counters: &PerCpuArray<u64>, index: usize) {
+fn count(counters: &PerCpuArray<u64>, index: usize) -> u64 {
     #[expect(clippy::cast_possible_truncation, reason = "a few thousand")]
-    let Some(counter) = counters.get_ptr_mut(index as u32) else { return };
+    let Some(counter) = counters.get_ptr_mut(index as u32) else { return 0 };
     // SAFETY: the entry is this CPU's, and programs of one CPU do not interrupt each other.
-    unsafe { *counter += 1 };
+    let counter = unsafe { &mut *counter };
+    let before = *counter;
+    *counter = before + 1;
+    before
 }
 
 /// The kind of requests that a datagram of the server answers, and where its payload begins; `None` for what is

@@ -35,8 +35,6 @@ pub(crate) struct Field {
     pub(crate) server: Host,
     pub(crate) client: Host,
     polling: Polling,
-    /// The kernel's threads that were there before.
-    strangers: Tasks,
 }
 
 /// Who does the server's work in the kernel.
@@ -49,6 +47,9 @@ pub(crate) enum Polling {
     /// Whoever sends takes the frames in, and the server's CPU has what is to be done with them from there on (receive packet
     /// steering): what suits a server in user space best. A thread that polls would take its CPU from it.
     Steered,
+    /// The same, and replies are taken in by the CPU that sends, as they are with [`Polling::ByThread`]: it spares the server's
+    /// CPU the sink, and costs it a wake-up.
+    SteeredBothWays,
 }
 
 impl Field {
@@ -74,8 +75,7 @@ impl Field {
             let mut route = server.command("ip");
             run(route.args(["route", "add", network, "via", "10.123.0.2"]), PATIENCE)?.success()?;
         }
-        let strangers = Tasks::napi(LAN);
-        Ok(Self { lab, server, client, polling, strangers })
+        Ok(Self { lab, server, client, polling })
     }
 
     /// Has the server's work in the kernel done as was wanted, and gives the threads that do it, if there are any. The
@@ -84,29 +84,33 @@ impl Field {
         match self.polling {
             Polling::BySender => Ok(Tasks::default()),
             Polling::ByThread => {
-                self.set("threaded", "1")?;
-                let tasks = Tasks::napi(LAN).without(&self.strangers);
+                let others = Tasks::napi(LAN);
+                set(&self.server, "threaded", "1")?;
+                let tasks = Tasks::napi(LAN).without(&others);
                 tasks.hasten()?;
                 Ok(tasks)
             }
-            Polling::Steered => {
+            Polling::Steered | Polling::SteeredBothWays => {
                 let cpus = format!("{:x}", 1u64 << SERVER_CPU);
-                self.set("queues/rx-0/rps_cpus", &cpus)?;
+                set(&self.server, "queues/rx-0/rps_cpus", &cpus)?;
                 Ok(Tasks::default())
             }
         }
     }
 
-    /// Sets something of the server's interface.
-    fn set(&self, name: &str, value: &str) -> Result<()> {
-        // What is in /sys depends on the namespace that it was mounted in.
-        let mut set = self.server.command("unshare");
-        let script =
-            format!("mount -t sysfs sysfs /sys && echo {value} > /sys/class/net/{LAN}/{name}");
-        run(set.args(["--mount", "--", "sh", "-c", &script]), PATIENCE)?.success()?;
-        Ok(())
+    /// Has replies taken in by a thread of the clients' interface on the CPU that sends, so that the server's CPU does
+    /// nothing that a server's CPU does not. The interface has the sink by now.
+    fn poll_replies(&self) -> Result<()> {
+        match self.polling {
+            Polling::BySender | Polling::Steered => return Ok(()),
+            Polling::ByThread | Polling::SteeredBothWays => {}
+        }
+        let others = Tasks::napi(LAN);
+        set(&self.client, "threaded", "1")?;
+        let tasks = Tasks::napi(LAN).without(&others);
+        tasks.pin(LOAD_CPU)?;
+        tasks.go_first()
     }
-
     /// Does `work` with a load test from the clients' host; `words` are further arguments.
     pub(crate) fn test<T: Send>(
         &self,
@@ -129,8 +133,19 @@ impl Field {
             }
         }
         let arguments = LoadTest::read(line.split_whitespace())?;
-        self.client.enter(|| Test::open(&arguments))
+        let test = self.client.enter(|| Test::open(&arguments))?;
+        self.poll_replies()?;
+        Ok(test)
     }
+}
+
+/// Sets something of the interface at an end.
+fn set(host: &Host, name: &str, value: &str) -> Result<()> {
+    // What is in /sys depends on the namespace that it was mounted in.
+    let mut set = host.command("unshare");
+    let script = format!("mount -t sysfs sysfs /sys && echo {value} > /sys/class/net/{LAN}/{name}");
+    run(set.args(["--mount", "--", "sh", "-c", &script]), PATIENCE)?.success()?;
+    Ok(())
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);

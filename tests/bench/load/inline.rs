@@ -99,7 +99,7 @@ impl Subject {
             server: (SERVER, ntp_common::wire::NTP_PORT).into(),
         };
         let port = route.server.port();
-        let frames = field.client.enter(|| Frames::open(LAN, port, replies, &[SERVER_CPU]))?;
+        let frames = field.client.enter(|| Frames::open(LAN, port, replies, 1, &[SERVER_CPU]))?;
         Ok(Self { name, frames, route, _program: program, _server: server, _field: field })
     }
 

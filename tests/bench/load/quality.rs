@@ -26,7 +26,7 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
 
 /// Measures a server at each rate; gives the name of its first row.
 fn measure(table: &mut Table, candidate: &Candidate, rates: &[f64], base: &str) -> Result<String> {
-    let field = Field::open(candidate.polling())?;
+    let field = Field::open(candidate.pollings()[0])?;
     let server = candidate.start(&field)?;
     std::thread::sleep(SETTLE);
     let outcomes = field.test("--probe 200", |test| {

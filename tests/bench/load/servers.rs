@@ -76,9 +76,13 @@ impl Candidate {
         Self { name, kind: self.kind.clone(), directives }
     }
 
-    /// How its interface is best polled on two CPUs.
-    pub(crate) fn polling(&self) -> Polling {
-        if self.is_native() { Polling::ByThread } else { Polling::Steered }
+    /// The ways in which the link is polled on two CPUs of which one may suit it best, the likelier one first.
+    pub(crate) fn pollings(&self) -> &'static [Polling] {
+        if self.is_native() {
+            &[Polling::ByThread]
+        } else {
+            &[Polling::Steered, Polling::SteeredBothWays]
+        }
     }
 
     fn is_native(&self) -> bool {

@@ -1,6 +1,7 @@
 //! Threads of other programs and of the kernel: where they run.
 
 use std::fs;
+use std::io::Error;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -54,6 +55,21 @@ impl Tasks {
         for &task in &self.0 {
             sched_setaffinity(Pid::from_raw(task), &set)
                 .with_context(|| format!("cannot keep task {task} on CPU {cpu}"))?;
+        }
+        Ok(())
+    }
+
+    /// Has all of them run as soon as they have something to do, whoever has the CPU (`SCHED_FIFO`).
+    pub(crate) fn go_first(&self) -> Result<()> {
+        let parameters = libc::sched_param { sched_priority: 1 };
+        for &task in &self.0 {
+            // SAFETY: reads parameters that live during the call.
+            let result =
+                unsafe { libc::sched_setscheduler(task, libc::SCHED_FIFO, &raw const parameters) };
+            if result < 0 {
+                return Err(Error::last_os_error())
+                    .with_context(|| format!("cannot have task {task} go first"));
+            }
         }
         Ok(())
     }

@@ -121,6 +121,11 @@ pub struct LoadTest {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub cpus: Vec<usize>,
 
+    /// Measure the latency of one reply in TIMES, a power of two, and only count the others (frames): a CPU that does not
+    /// read the clock for each sends a quarter more
+    #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = power_of_two)]
+    pub latency_every: u32,
+
     /// Requests a second of the prober; 0 for none
     #[arg(long, value_name = "RATE", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub probe: u32,
@@ -192,6 +197,13 @@ impl LoadTest {
 fn ramp(text: &str) -> Result<(f64, f64), String> {
     let (from, to) = text.split_once("..").ok_or("a ramp is two rates, as 10k..2M")?;
     Ok((units::rate(from)?, units::rate(to)?))
+}
+
+fn power_of_two(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number: &u32| number.is_power_of_two());
+    number
+        .filter(|number| *number <= 1024)
+        .ok_or_else(|| format!("`{text}` is no power of two from 1 to 1024"))
 }
 
 fn percent(text: &str) -> Result<f64, String> {

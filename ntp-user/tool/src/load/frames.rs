@@ -12,11 +12,11 @@ use aya::programs::{ProgramFd, Xdp, XdpMode};
 use aya::util::nr_cpus;
 use nix::time::{ClockId, clock_gettime};
 use ntp_common::load::{
-    BUCKETS, EXPECTED_MODE, EXPECTED_PORT, EXPECTED_SALT, EXPECTED_TOKEN_AT, Expected,
-    PACE_CLIENT_OFFSET, PACE_END_NS, PACE_GRACE_NS, PACE_INTERVAL, PACE_SALT, PACE_START_NS,
-    PROGRESS_FAILED, PROGRESS_KIND, PROGRESS_MOVED_NS, PROGRESS_SENT, PROGRESS_STALLS, Pace,
-    Progress, SCHEDULE_LEN, SEEN_ANSWERED, SEEN_KISSED, SEEN_LEN, SEEN_STRANGE, TEMPLATES,
-    Template, bucket_middle_ns,
+    BUCKETS, EXPECTED_LATENCY_MASK, EXPECTED_MODE, EXPECTED_PORT, EXPECTED_SALT, EXPECTED_TOKEN_AT,
+    Expected, PACE_CLIENT_OFFSET, PACE_END_NS, PACE_GRACE_NS, PACE_INTERVAL, PACE_SALT,
+    PACE_START_NS, PROGRESS_FAILED, PROGRESS_KIND, PROGRESS_MOVED_NS, PROGRESS_SENT,
+    PROGRESS_STALLS, Pace, Progress, SCHEDULE_LEN, SEEN_ANSWERED, SEEN_KISSED, SEEN_LEN,
+    SEEN_STRANGE, TEMPLATES, Template, bucket_middle_ns,
 };
 
 use super::live;
@@ -66,7 +66,8 @@ struct Seen {
 
 impl Frames {
     /// Loads the programs, attaches the sink to `interface`, in the driver where that is possible, and has the requests
-    /// sent from `cpus`. The network namespace is this thread's.
+    /// sent from `cpus`. The latency of one reply in `latency_every` is measured, a power of two. The network namespace is
+    /// this thread's.
     ///
     /// # Errors
     /// The object is not built in, this process may not load it, or the interface has another program.
@@ -74,6 +75,7 @@ impl Frames {
         interface: &str,
         server_port: u16,
         replies: Replies,
+        latency_every: u32,
         cpus: &[usize],
     ) -> Result<Self> {
         let mut ebpf = Ebpf::load(object()?).context("the kernel refuses the load generator")?;
@@ -94,7 +96,7 @@ impl Frames {
         }
         let salt = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0) & 0xffff;
         let mut frames = Self { ebpf, generator, cpus: cpus.to_vec(), salt, is_native };
-        frames.expect(server_port, replies)?;
+        frames.expect(server_port, replies, latency_every)?;
         Ok(frames)
     }
 
@@ -110,16 +112,17 @@ impl Frames {
         ntp_common::load::token(0, self.salt)
     }
 
-    fn expect(&mut self, server_port: u16, replies: Replies) -> Result<()> {
+    fn expect(&mut self, server_port: u16, replies: Replies, latency_every: u32) -> Result<()> {
         let (mode, token_at) = match replies {
             Replies::Ntp => (4, 24),
             Replies::Reflected => (3, 40),
         };
-        let mut expected: Expected = [0; 4];
+        let mut expected = Expected::default();
         expected[EXPECTED_PORT] = u64::from(server_port.to_be());
         expected[EXPECTED_MODE] = mode;
         expected[EXPECTED_TOKEN_AT] = token_at;
         expected[EXPECTED_SALT] = self.salt;
+        expected[EXPECTED_LATENCY_MASK] = u64::from(latency_every.next_power_of_two()) - 1;
         let map = self.ebpf.map_mut("EXPECTED").context("map EXPECTED")?;
         Ok(Array::<_, Expected>::try_from(map)?.set(0, expected, 0)?)
     }
@@ -197,7 +200,7 @@ impl Frames {
         );
         let map = self.ebpf.map_mut("PROGRESS").context("map PROGRESS")?;
         let mut progress: PerCpuArray<_, Progress> = PerCpuArray::try_from(map)?;
-        progress.set(0, PerCpuValues::try_from(vec![[0; 5 + ntp_common::load::KINDS]; all])?, 0)?;
+        progress.set(0, PerCpuValues::try_from(vec![Progress::default(); all])?, 0)?;
         let start_ns = now_ns() + nanos(LEAD);
         let end_ns = start_ns + nanos(step.duration);
         let interval = step.rate.map_or(0.0, |rate| 1e9 / rate);
@@ -268,6 +271,7 @@ fn send(program: &ProgramFd, cpu: usize, end_ns: u64, rate: Option<f64>) -> Resu
     let batch = match rate {
         Some(rate) if rate < 600e3 => 8,
         Some(rate) if rate < 1.5e6 => 32,
+        Some(rate) if rate >= 3e6 => 128,
         Some(_) | None => 64,
     };
     let _end = live::end_at(end_ns).context("no timer to end a step with")?;

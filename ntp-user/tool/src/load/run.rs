@@ -48,6 +48,7 @@ pub struct Test {
     probe: Option<Duration>,
     plan: Plan,
     clients: u64,
+    latency_every: u32,
     progress: Progress,
 }
 
@@ -84,8 +85,11 @@ impl Test {
         }
         let generator = match arguments.generator {
             GeneratorKind::Sockets => {
-                if arguments.regular > 0 || !arguments.vlan.is_empty() {
-                    bail!("--regular and --vlan are for `--generator frames`");
+                if arguments.regular > 0
+                    || !arguments.vlan.is_empty()
+                    || arguments.latency_every > 1
+                {
+                    bail!("--regular, --vlan and --latency-every are for `--generator frames`");
                 }
                 let (server, clients) = (target.address, arguments.clients);
                 let denied = arguments.denied_from;
@@ -104,6 +108,7 @@ impl Test {
             probe: (arguments.probe > 0).then(|| Duration::from_secs(1) / arguments.probe),
             plan: arguments.plan(),
             clients: arguments.clients,
+            latency_every: arguments.latency_every,
             progress: Progress::new(!arguments.quiet),
         })
     }
@@ -134,6 +139,7 @@ impl Test {
             server: self.target.address,
             generator: self.generator.name(),
             clients: self.clients,
+            latency_every: self.latency_every,
             conditions: Conditions::read(),
             steps: done,
             limit,
@@ -183,7 +189,8 @@ impl FrameGenerator {
              to which the server must have a route by way of this machine",
         )?;
         // The sink first: a veth pair hands over what an XDP program sends back only where the other end has one too.
-        let frames = Frames::open(interface, target.address.port(), Replies::Ntp, cpus)?;
+        let (port, every) = (target.address.port(), arguments.latency_every);
+        let frames = Frames::open(interface, port, Replies::Ntp, every, cpus)?;
         // This also makes the neighbour known.
         prober::ask_once(target.address).context("the server does not answer a single request")?;
         let route = Route {

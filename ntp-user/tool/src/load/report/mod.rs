@@ -27,6 +27,8 @@ pub struct Report {
     pub generator: &'static str,
     /// How many clients were played.
     pub clients: u64,
+    /// The latency of one reply in so many was measured.
+    pub latency_every: u32,
     /// On what machine.
     pub conditions: Conditions,
     /// Step by step.
@@ -56,7 +58,7 @@ impl Report {
         });
         json!({
             "server": self.server.to_string(), "generator": self.generator, "clients": self.clients,
-            "conditions": self.conditions.json(), "steps": steps, "limit": limit,
+            "latency_every": self.latency_every, "conditions": self.conditions.json(), "steps": steps, "limit": limit,
         })
     }
 }
@@ -135,6 +137,7 @@ pub(crate) fn sample() -> Report {
         server: ([127, 0, 0, 1], 123).into(),
         generator: "sockets",
         clients: 64,
+        latency_every: 1,
         conditions: Conditions {
             kernel: "6.1".to_owned(),
             processor: "P <&>".to_owned(),

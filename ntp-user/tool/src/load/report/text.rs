@@ -21,7 +21,7 @@ impl Report {
         );
         self.table(&mut text);
         if let Some(step) = self.main_step() {
-            details(&mut text, step);
+            details(&mut text, step, self.latency_every);
         }
         if let Some((loss, found)) = self.limit {
             let percent = loss * 100.0;
@@ -70,9 +70,14 @@ impl Report {
     }
 }
 
-fn details(text: &mut String, step: &Outcome) {
+fn details(text: &mut String, step: &Outcome, latency_every: u32) {
     let rate = show_rate(step.sent_rate());
-    let _ = writeln!(text, "\nLatency at {rate} requests/s, from when a request was due");
+    let of = if latency_every > 1 {
+        format!(" (of one reply in {latency_every})")
+    } else {
+        String::new()
+    };
+    let _ = writeln!(text, "\nLatency at {rate} requests/s, from when a request was due{of}");
     quantiles(text, &step.latency);
     text.push('\n');
     text.push_str(&chart::bars(&step.latency));
