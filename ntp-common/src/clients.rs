@@ -5,11 +5,13 @@
 //! chosen so that it does not free those who ask too often either: see [`place`].
 
 mod counts;
+mod haste;
 
 use crate::ratelimit::{ClientRules, Sign, Verdict, ahead};
 use crate::time::{MonoNs, NANOS_PER_SECOND};
 
 pub use counts::{Counts, seen_at};
+pub use haste::{Haste, charge_in_haste};
 
 /// Records of a set.
 pub const WAYS: usize = 4;
@@ -322,26 +324,6 @@ pub fn write_state(first: &impl Line, way: usize, state: State) {
     first.write(WAYS + way, state.to_word());
 }
 
-/// Charges a client for a request in a hurry: reads and writes the first line of its set alone. `false`: nothing
-/// was done, and [`charge`] must be.
-#[inline(always)]
-pub fn charge_in_haste(
-    first: &impl Line,
-    rules: &ClientRules,
-    key: ClientKey,
-    now: MonoNs,
-) -> bool {
-    let way = rules.likely_way(&keys(first), key);
-    if first.read(way) != key.to_bits() {
-        return false;
-    }
-    let state = read_state(first, way);
-    let Some(due) = rules.admit(state.due(), now) else { return false };
-    let Some(state) = state.after_another(due) else { return false };
-    write_state(first, way, state);
-    true
-}
-
 /// Charges a client for a request: the one function that both paths decide with. The lines are those of the set
 /// that the client's hash leads to.
 #[inline(always)]
@@ -427,7 +409,7 @@ mod tests {
         }
 
         fn charge_in_haste(&self, rules: &ClientRules, key: ClientKey, now: MonoNs) -> Verdict {
-            if charge_in_haste(&&self.0, rules, key, now) {
+            if charge_in_haste(&&self.0, rules, key, now, Haste::Always) {
                 Verdict::Answer
             } else {
                 self.charge(rules, key, now)
@@ -585,6 +567,31 @@ mod tests {
             assert!(busy.state.recent() < MOST_RECENT && calm.state.recent() == 0);
             if number > 140 {
                 assert!(busy.counts.interval.abs_diff(calm.counts.interval) < 40);
+            }
+        }
+    }
+
+    #[test]
+    fn counts_of_clients_that_ask_often_are_seconds_behind_at_most() {
+        // Whatever the limit: without one, with one that is none for most, with one that counts.
+        let of_interval =
+            |interval_log2| rules().with_limit(Limit { interval_log2, burst: 255, ..LIMIT });
+        for rules in [rules().without_limit(), of_interval(-19), of_interval(-6), of_interval(3)] {
+            for every_ms in [1, 20, 33, 36, 100, 1_000, 16_000] {
+                let (set, key) = (Set::default(), client(1));
+                for number in 0..200 {
+                    let now = MonoNs(NANOS_PER_SECOND + number * every_ms * 1_000_000);
+                    let quickly = charge_in_haste(&&set.0, &rules, key, now, Haste::WhenOften);
+                    if !quickly {
+                        set.charge(&rules, key, now);
+                    }
+                    let behind = seen_at(now).wrapping_sub(set.record(0).counts.seen);
+                    assert!(
+                        behind <= seen_at(MonoNs(3 * NANOS_PER_SECOND)),
+                        "{every_ms} ms: {behind}"
+                    );
+                    assert!(!quickly || every_ms <= 40, "{every_ms} ms");
+                }
             }
         }
     }

@@ -54,8 +54,9 @@ pub struct ClientRules {
     /// The number 63, from memory, so that the compiler can't make a branch of what shifts by it: a way
     /// that was guessed wrongly would be found out only when the set has come from memory.
     pub sign_bit: u32,
-    /// Unused.
-    pub reserved: u64,
+    /// How long after its next request was due a client is one that asks seldom, in units of a due time: see
+    /// [`crate::clients::charge_in_haste`].
+    pub seldom_after: i64,
 }
 
 /// Words of 64 bits that the rules take.
@@ -69,6 +70,9 @@ pub const NO_KISS: u16 = u16::MAX;
 /// [`ClientRules::tolerance_ns`] without a limit: more than a due time can lie ahead. One is still ahead now and then,
 /// by what it is rounded to, or because another CPU has read its clock a little later.
 const NO_LIMIT_NS: u64 = 1 << (63 - DUE_SHIFT);
+
+/// A client whose last request was longer ago than this, nanoseconds, asks seldom: 2^25, 34 ms.
+pub const SELDOM_NS: u64 = 1 << 25;
 
 /// From nanoseconds to the units of a due time, 2^-8 ns: in these it lies at the top of a word and wraps with it.
 const DUE_SHIFT: u32 = 8;
@@ -126,6 +130,15 @@ impl Limit {
     }
 }
 
+/// [`ClientRules::seldom_after`] with an interval: its next request is due at least one after a client's last. With one longer
+/// than [`SELDOM_NS`] it can't be told from the due time how long ago that was, and all ask seldom, as the limit allows no more.
+const fn seldom_after(interval_ns: u64) -> i64 {
+    if interval_ns > SELDOM_NS {
+        return i64::MIN;
+    }
+    ((SELDOM_NS - interval_ns) << DUE_SHIFT).cast_signed()
+}
+
 impl ClientRules {
     /// There is no table: nobody is limited or counted.
     pub const OFF: Self = Self {
@@ -139,7 +152,7 @@ impl ClientRules {
         leak_mask: 0,
         kiss_mask: NO_KISS,
         sign_bit: 63,
-        reserved: 0,
+        seldom_after: seldom_after(0),
     };
 
     /// Rules for a table of `sets` sets whose places are secret as long as `secret` is.
@@ -159,14 +172,15 @@ impl ClientRules {
     /// Limits nobody.
     #[must_use]
     pub const fn without_limit(self) -> Self {
-        let Self { interval_ns, tolerance_ns, .. } = Self::OFF;
-        Self { interval_ns, tolerance_ns, ..self }
+        let Self { interval_ns, tolerance_ns, seldom_after, .. } = Self::OFF;
+        Self { interval_ns, tolerance_ns, seldom_after, ..self }
     }
 
     /// Limits every client.
     #[must_use]
     pub const fn with_limit(mut self, limit: Limit) -> Self {
         self.interval_ns = limit.interval_ns();
+        self.seldom_after = seldom_after(self.interval_ns);
         self.tolerance_ns = self.interval_ns * limit.burst.saturating_sub(1) as u64;
         self.leak_mask = (1 << (limit.leak_log2 & 15)) - 1;
         self.kiss_mask = match limit.kod_log2 & 15 {
@@ -174,6 +188,13 @@ impl ClientRules {
             log2 => (1 << log2) - 1,
         };
         self
+    }
+
+    /// Whether a client, whose next request is due at `due`, asks so seldom that there is time to count each request.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_seldom(&self, due: u64, now: MonoNs) -> bool {
+        (now.0 << DUE_SHIFT).wrapping_sub(due).cast_signed() > self.seldom_after
     }
 
     /// When the request after one at `now` is due from a client whose next one is due at `due`, both as in
@@ -299,7 +320,7 @@ impl ClientRules {
             self.v6_mask,
             self.v4_mask as u64 | (self.sets as u64) << 32,
             self.leak_mask as u64 | (self.kiss_mask as u64) << 16 | (self.sign_bit as u64) << 32,
-            self.reserved,
+            self.seldom_after.cast_unsigned(),
         ]
     }
 
@@ -319,7 +340,7 @@ impl ClientRules {
             leak_mask: words[6] as u16,
             kiss_mask: (words[6] >> 16) as u16,
             sign_bit: (words[6] >> 32) as u32,
-            reserved: words[7],
+            seldom_after: words[7].cast_signed(),
         }
     }
 }

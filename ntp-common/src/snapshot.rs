@@ -25,6 +25,9 @@ pub const NOMINAL_MULTIPLIER: u64 = 9_903_520_314_283_042_199;
 /// Words of 64 bits that a snapshot takes in the map.
 pub const SNAPSHOT_WORDS: usize = 9;
 
+/// The word that holds [`RefSnapshot::base_ns`].
+pub const BASE_WORD: usize = 0;
+
 /// The word that holds [`RefSnapshot::valid_until_ns`].
 pub const VALID_UNTIL_WORD: usize = 3;
 

@@ -80,14 +80,6 @@ impl Waiting {
     pub const EMPTY: Self =
         Self { last_ns: 0, turn: 0, requests: [Charge::NONE; WAITING], caught: [0; CAUGHT_WORDS] };
 
-    /// Notes the next request of this CPU, which is charged at once, and says whether the CPU is busy.
-    #[inline(always)]
-    pub const fn is_busy(&mut self, now: MonoNs) -> bool {
-        let gap = now.0.wrapping_sub(self.last_ns);
-        self.last_ns = now.0;
-        gap < BUSY_NS
-    }
-
     /// Takes the next request of this CPU and says who is charged now.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]

@@ -3,16 +3,15 @@
 //! The set of a client is the only memory that CPUs share and write; it is written without locks or atomic
 //! operations: when two CPUs meet in a record, one of the requests may go uncounted.
 
-use core::ptr::{read_volatile, write_volatile};
-
-use ntp_common::clients::{ClientKey, Line, TOUCHED, charge, charge_in_haste};
+use ntp_common::clients::{ClientKey, Haste, charge, charge_in_haste};
 use ntp_common::counters::Family;
 use ntp_common::maps::ServingPage;
 use ntp_common::ratelimit::{ClientRules, Verdict};
 use ntp_common::time::MonoNs;
 use ntp_common::waiting::{Charge, NEAR_SETS, Turn, Waiting};
 
-use crate::maps::{CLIENTS, WAITING};
+use crate::live_line::LiveLine;
+use crate::maps::WAITING;
 
 /// A client as an IP header names it, in network order.
 #[derive(Clone, Copy)]
@@ -32,71 +31,64 @@ impl Client {
     }
 }
 
-/// A line of the table, live.
-struct LiveLine(*mut u64);
-
-impl LiveLine {
-    #[inline(always)]
-    fn at(index: u32) -> Option<Self> {
-        Some(Self(CLIENTS.get_ptr_mut(index)?.cast()))
-    }
-
-    #[inline(always)]
-    fn word(&self, word: usize) -> *mut u64 {
-        // SAFETY: `word` is within the line, as the trait demands.
-        unsafe { self.0.add(word) }
-    }
+/// A client whose record is on its way.
+#[derive(Clone, Copy)]
+pub(crate) struct Approach<'a> {
+    rules: &'a ClientRules,
+    key: ClientKey,
+    hash: u64,
+    first: LiveLine,
 }
 
-impl Line for LiveLine {
-    #[inline(always)]
-    fn read(&self, word: usize) -> u64 {
-        // SAFETY: the pointer is into a live map entry, aligned.
-        unsafe { read_volatile(self.word(word)) }
-    }
-
-    #[inline(always)]
-    fn write(&self, word: usize, value: u64) {
-        // SAFETY: as above.
-        unsafe { write_volatile(self.word(word), value) };
-    }
-}
-
-/// Charges a client for a request at `now`, or, while the CPU is busy, for an earlier one.
+/// Finds the place of a client's record and has it brought near. The clock is read meanwhile, before which all loads must have
+/// ended; a store need not. `None` if there are no records.
 #[inline(always)]
-pub(crate) fn request(page: *const ServingPage, client: Client, now: MonoNs) -> Verdict {
+pub(crate) fn approach<'a>(page: *const ServingPage, client: Client) -> Option<Approach<'a>> {
     // SAFETY: the page is a live map entry; a mixture of old and new rules does no harm.
     let rules: &ClientRules = unsafe { &(*page).clients };
     if rules.sets == 0 {
-        return Verdict::Answer;
+        return None;
     }
     let key = match client {
         Client::V4(address) => ClientKey::of_v4(u32::from_be(address), rules.v4_mask),
         Client::V6(high) => ClientKey::of_v6(u64::from_be(high), rules.v6_mask),
     };
-    let request = Charge { key: key.to_bits(), hash: rules.hash(key), now };
-    let Some(waiting) = WAITING.get_ptr_mut(0) else { return Verdict::Answer };
-    // SAFETY: the entry is this CPU's, and programs of one CPU do not interrupt each other.
-    let waiting = unsafe { &mut *waiting };
-    if rules.sets <= NEAR_SETS {
-        if waiting.is_busy(now) && charge_quickly(rules, &request) {
-            return Verdict::Answer;
-        }
-        return verdict(charge_at_leisure(rules, request.key, request.hash, request.now.0));
+    let hash = rules.hash(key);
+    let first = LiveLine::at(rules.set_of(hash))?;
+    if rules.sets > NEAR_SETS {
+        first.touch();
     }
-    match waiting.next(request) {
-        Turn::Itself => {
-            let waited = waiting.take();
-            charge_at_leisure(rules, waited.key, waited.hash, waited.now.0);
-            charge_now(rules, waiting, &request)
-        }
-        Turn::Caught => charge_now(rules, waiting, &request),
-        Turn::Earlier(earlier) => {
-            touch(rules, request.hash);
-            if !charge_quickly(rules, &earlier) {
-                charge_now(rules, waiting, &earlier);
+    Some(Approach { rules, key, hash, first })
+}
+
+impl Approach<'_> {
+    /// Charges the client for a request at `now`, or, while the CPU is busy, for an earlier one.
+    #[inline(always)]
+    pub(crate) fn request(self, now: MonoNs) -> Verdict {
+        let Self { rules, key, hash, first } = self;
+        if rules.sets <= NEAR_SETS {
+            if charge_in_haste(&first, rules, key, now, Haste::WhenOften) {
+                return Verdict::Answer;
             }
-            Verdict::Answer
+            return verdict(charge_at_leisure(rules, key.to_bits(), hash, now.0));
+        }
+        let request = Charge { key: key.to_bits(), hash, now };
+        let Some(waiting) = WAITING.get_ptr_mut(0) else { return Verdict::Answer };
+        // SAFETY: the entry is this CPU's, and programs of one CPU do not interrupt each other.
+        let waiting = unsafe { &mut *waiting };
+        match waiting.next(request) {
+            Turn::Itself => {
+                let waited = waiting.take();
+                charge_at_leisure(rules, waited.key, waited.hash, waited.now.0);
+                charge_now(rules, waiting, &request)
+            }
+            Turn::Caught => charge_now(rules, waiting, &request),
+            Turn::Earlier(earlier) => {
+                if !charge_quickly(rules, &earlier) {
+                    charge_now(rules, waiting, &earlier);
+                }
+                Verdict::Answer
+            }
         }
     }
 }
@@ -116,7 +108,7 @@ fn charge_now(rules: &ClientRules, waiting: &mut Waiting, charged: &Charge) -> V
 fn charge_quickly(rules: &ClientRules, charged: &Charge) -> bool {
     let Some(key) = charged.client() else { return true };
     let Some(first) = LiveLine::at(rules.set_of(charged.hash)) else { return true };
-    charge_in_haste(&first, rules, key, charged.now)
+    charge_in_haste(&first, rules, key, charged.now, Haste::Always)
 }
 
 /// What functions of the program say to each other, which give numbers alone.
@@ -149,12 +141,4 @@ fn charge_at_leisure(rules: &ClientRules, key: u64, hash: u64, now_ns: u64) -> u
         Verdict::Kiss => KISS,
         Verdict::Drop => DROP,
     }
-}
-
-/// Has the memory of a client's set brought near, without waiting for it.
-#[inline(always)]
-fn touch(rules: &ClientRules, hash: u64) {
-    let Some(LiveLine(line)) = LiveLine::at(rules.set_of(hash)) else { return };
-    // SAFETY: the octet lies within the line, and may be written at any time.
-    unsafe { write_volatile(line.cast::<u8>().add(TOUCHED), 0) };
 }

@@ -27,6 +27,7 @@ mod clients;
 mod clock;
 mod explain;
 mod headers;
+mod live_line;
 mod maps;
 mod reply;
 mod request;

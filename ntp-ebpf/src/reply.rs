@@ -11,11 +11,13 @@ use ntp_common::time::MonoNs;
 use ntp_common::wire::version_of;
 
 use crate::arrival::Receiver;
-use crate::clients::Client;
+use crate::clients::{Approach, Client};
 use crate::headers::{
     Ipv6Header, PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, PlainIpv4, swap_stations,
 };
-use crate::request::{Stop, check_destination, check_plain, local, serving_page};
+use crate::request::{
+    Stop, check_checksum, check_destination, check_plain, local, serving_page, sums,
+};
 use crate::walk::{self, Bounds, Network};
 use crate::{access, clients, clock, count, snapshot};
 
@@ -45,11 +47,14 @@ fn answer_v4(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
     }
     let page = serving_page()?;
     check_plain(datagram)?;
-    let now = clock::now();
     check_destination(frame, local(page).has_v4(ip.destination))?;
-    access::check_v4(page, ip.source)?;
     let addresses = Sum::ZERO.add_u32(ip.source).add_u32(ip.destination);
-    let counter = reply(page, datagram, addresses, Client::V4(ip.source), now, receiver)?;
+    check_checksum(datagram, addresses, Family::V4)?;
+    let client = Client::V4(ip.source);
+    let charging = clients::approach(page, client);
+    let now = clock::now();
+    access::check_v4(page, ip.source)?;
+    let counter = reply(page, datagram, addresses, client.family(), charging, now, receiver)?;
 
     (ip.source, ip.destination) = (ip.destination, ip.source);
     if ip.ttl != REPLY_TTL {
@@ -76,16 +81,19 @@ fn answer_v6(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
     let datagram = unsafe { &mut *datagram };
     let page = serving_page()?;
     check_plain(datagram)?;
-    let now = clock::now();
     let (source, destination) = (ip.source, ip.destination);
     check_destination(frame, local(page).has_v6(destination))?;
-    access::check_v6(page, source)?;
     let addresses = Sum::ZERO
         .add_u64(source[0])
         .add_u64(source[1])
         .add_u64(destination[0])
         .add_u64(destination[1]);
-    let counter = reply(page, datagram, addresses, Client::V6(source[0]), now, receiver)?;
+    check_checksum(datagram, addresses, Family::V6)?;
+    let client = Client::V6(source[0]);
+    let charging = clients::approach(page, client);
+    let now = clock::now();
+    access::check_v6(page, source)?;
+    let counter = reply(page, datagram, addresses, client.family(), charging, now, receiver)?;
 
     ip.source = destination;
     ip.destination = source;
@@ -101,46 +109,36 @@ fn reply(
     page: *const ServingPage,
     datagram: &mut PlainDatagram,
     addresses: Sum,
-    client: Client,
+    family: Family,
+    charging: Option<Approach>,
     now: MonoNs,
     receiver: impl Receiver,
 ) -> Result<usize, Reason> {
-    let PlainDatagram { udp, payload } = datagram;
-    let len = (PLAIN_UDP_LEN as u16).to_be();
-    let pseudo = addresses.add_u16(u16::from(PROTOCOL_UDP).to_be()).add_u16(len);
-    let header = Sum::ZERO.add_u32(udp.ports).add_u16(len);
-    let family = client.family();
-    let lacks_checksum = matches!(family, Family::V4) && udp.checksum == 0;
-    if !lacks_checksum && !checksum::is_acceptable(udp.checksum, pseudo, header.add_octets(payload))
-    {
-        return Err(Reason::Checksum);
-    }
-
     // Who is not answered here is charged by the daemon.
-    if !snapshot::may_be_valid(page, now) {
+    let newest = snapshot::newest(page);
+    if !newest.is_valid_at(now) {
         return Err(Reason::NoSnapshot);
     }
-    let verdict = clients::request(page, client, now);
-    if matches!(verdict, Verdict::Drop) {
-        return Err(Reason::RateLimited);
-    }
-    let snapshot = snapshot::newest(page)?;
-    if !snapshot.is_valid_at(now) {
-        return Err(Reason::NoSnapshot);
-    }
-    let snapshot = snapshot.as_of(now);
+    let is_told = match charging.map_or(Verdict::Answer, |charging| charging.request(now)) {
+        Verdict::Drop => return Err(Reason::RateLimited),
+        Verdict::Kiss => true,
+        Verdict::Leak => {
+            count(LEAKED);
+            false
+        }
+        Verdict::Answer => false,
+    };
+    let snapshot = newest.read()?.as_of(now);
     let time = snapshot.time_at(now);
     let receive = receiver.received(time, snapshot.multiplier, now);
-    let mut answer = respond(payload, &snapshot, receive, time + clock::TURNAROUND, 0);
-    let mut counter = answered_index(family, version_of(payload[0]));
-    match verdict {
-        Verdict::Answer | Verdict::Drop => {}
-        Verdict::Leak => count(LEAKED),
-        Verdict::Kiss => {
-            make_kiss_rate(&mut answer);
-            counter = KISSES;
-        }
+    let mut answer = respond(&datagram.payload, &snapshot, receive, time + clock::TURNAROUND, 0);
+    let mut counter = answered_index(family, version_of(datagram.payload[0]));
+    if is_told {
+        make_kiss_rate(&mut answer);
+        counter = KISSES;
     }
+    let PlainDatagram { udp, payload } = datagram;
+    let [pseudo, header] = sums(udp, addresses);
     *payload = answer;
     udp.ports = udp.ports.rotate_left(16);
     udp.checksum = pseudo.plus(header.add_octets(&answer)).udp_checksum();

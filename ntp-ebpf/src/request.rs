@@ -1,11 +1,12 @@
 //! What must hold of a frame before it is answered, and where the answer comes from.
 
+use ntp_common::checksum::{self, Sum};
 use ntp_common::classify::{Class, classify};
-use ntp_common::counters::Reason;
+use ntp_common::counters::{Family, Reason};
 use ntp_common::local::LocalAddresses;
 use ntp_common::maps::ServingPage;
 
-use crate::headers::{PLAIN_UDP_LEN, PlainDatagram};
+use crate::headers::{PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, UdpHeader};
 use crate::maps::{PORT, SERVING};
 use crate::walk::Bounds;
 
@@ -57,4 +58,28 @@ pub(crate) fn check_destination(frame: Bounds, is_local: bool) -> Result<(), Rea
     // SAFETY: `Bounds::at` gave the pointer.
     let is_group = unsafe { *station } & 1 != 0;
     if is_group || !is_local { Err(Reason::NotLocal) } else { Ok(()) }
+}
+
+/// The sum of what is before the payload, for both directions; `addresses` is that of the addresses of the IP header.
+#[inline(always)]
+pub(crate) fn sums(udp: &UdpHeader, addresses: Sum) -> [Sum; 2] {
+    let len = (PLAIN_UDP_LEN as u16).to_be();
+    let pseudo = addresses.add_u16(u16::from(PROTOCOL_UDP).to_be()).add_u16(len);
+    [pseudo, Sum::ZERO.add_u32(udp.ports).add_u16(len)]
+}
+
+#[inline(always)]
+pub(crate) fn check_checksum(
+    datagram: &PlainDatagram,
+    addresses: Sum,
+    family: Family,
+) -> Result<(), Reason> {
+    let PlainDatagram { udp, payload } = datagram;
+    let [pseudo, header] = sums(udp, addresses);
+    let lacks_checksum = matches!(family, Family::V4) && udp.checksum == 0;
+    if lacks_checksum || checksum::is_acceptable(udp.checksum, pseudo, header.add_unread(payload)) {
+        Ok(())
+    } else {
+        Err(Reason::Checksum)
+    }
 }

@@ -3,48 +3,60 @@
 use core::ptr::read_volatile;
 
 use ntp_common::counters::Reason;
-use ntp_common::maps::{ServingPage, ring_slot};
-use ntp_common::snapshot::{RefSnapshot, SNAPSHOT_WORDS, VALID_UNTIL_WORD};
+use ntp_common::maps::{RingSlot, ServingPage, ring_slot};
+use ntp_common::snapshot::{BASE_WORD, RefSnapshot, SNAPSHOT_WORDS, VALID_UNTIL_WORD};
 use ntp_common::time::MonoNs;
 
-/// Whether the newest snapshot holds at `now`, unless it is just being replaced: a cheap look that spares a
-/// request most of its way.
-#[inline(always)]
-pub(crate) fn may_be_valid(page: *const ServingPage, now: MonoNs) -> bool {
-    // SAFETY: `page` is the value of a live map entry; the daemon writes it word by word.
-    let publication = unsafe { read_volatile(&raw const (*page).newest) };
-    // SAFETY: the slot number is below the length of the ring, and the word's below that of a snapshot.
-    let address =
-        unsafe { &raw const (*page).ring[ring_slot(publication)].words[VALID_UNTIL_WORD] };
-    // SAFETY: as above.
-    now.0 < unsafe { read_volatile(address) }
+/// The newest snapshot's place in the ring.
+#[derive(Clone, Copy)]
+pub(crate) struct Newest {
+    publication: u64,
+    slot: *const RingSlot,
 }
 
-/// Reads the newest snapshot.
-///
-/// # Errors
-/// [`Reason::SnapshotBusy`] when the daemon published sixteen times while it was being read.
+/// Finds the newest snapshot.
 #[inline(always)]
-pub(crate) fn newest(page: *const ServingPage) -> Result<RefSnapshot, Reason> {
+pub(crate) fn newest(page: *const ServingPage) -> Newest {
     // SAFETY: `page` is the value of a live map entry; the daemon writes it word by word.
     let publication = unsafe { read_volatile(&raw const (*page).newest) };
     // SAFETY: the slot number is below the length of the ring.
     let slot = unsafe { &raw const (*page).ring[ring_slot(publication)] };
-    // SAFETY: `slot` lies within the page.
-    let source = unsafe { &raw const (*slot).words }.cast::<u64>();
-    let mut words = [0; SNAPSHOT_WORDS];
-    for (index, word) in words.iter_mut().enumerate() {
-        // SAFETY: `index` is below the number of words.
-        let address = unsafe { source.add(index) };
-        // SAFETY: as above; aligned to eight.
-        *word = unsafe { read_volatile(address) };
+    Newest { publication, slot }
+}
+
+impl Newest {
+    /// Whether it holds at `now`, if [`Newest::read`] finds that it has not been replaced. A reading of the clock from before it
+    /// was taken is none that it speaks of.
+    #[inline(always)]
+    pub(crate) fn is_valid_at(self, now: MonoNs) -> bool {
+        now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= self.word(BASE_WORD)
     }
-    // SAFETY: `slot` lies within the page. Loads are not reordered on the machines that BPF's JIT is used
-    // on with strong ordering; on others the generation would have to be loaded with acquire semantics.
-    let generation = unsafe { read_volatile(&raw const (*slot).generation) };
-    if generation == publication {
-        Ok(RefSnapshot::from_words(&words))
-    } else {
-        Err(Reason::SnapshotBusy)
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`Reason::SnapshotBusy`] when the daemon has published sixteen times since it was found.
+    #[inline(always)]
+    pub(crate) fn read(self) -> Result<RefSnapshot, Reason> {
+        let mut words = [0; SNAPSHOT_WORDS];
+        for (index, word) in words.iter_mut().enumerate() {
+            *word = self.word(index);
+        }
+        // SAFETY: the slot lies within the page. Loads are not reordered on the machines that BPF's JIT is used
+        // on with strong ordering; on others the generation would have to be loaded with acquire semantics.
+        let generation = unsafe { read_volatile(&raw const (*self.slot).generation) };
+        if generation == self.publication {
+            Ok(RefSnapshot::from_words(&words))
+        } else {
+            Err(Reason::SnapshotBusy)
+        }
+    }
+
+    #[inline(always)]
+    fn word(self, index: usize) -> u64 {
+        // SAFETY: the slot lies within the page.
+        let words = unsafe { &raw const (*self.slot).words }.cast::<u64>();
+        // SAFETY: callers ask for words of a snapshot, which are aligned to eight.
+        unsafe { read_volatile(words.add(index)) }
     }
 }

@@ -11,8 +11,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ntp_common::clients::{
-    ClientKey, ClientPrefix, Counts, LINE_WORDS, Line, Record, SET_LINES, SET_SIZE, WAYS, charge,
-    keys, record, seen_at, write_counts, write_state,
+    ClientKey, ClientPrefix, Counts, Haste, LINE_WORDS, Line, Record, SET_LINES, SET_SIZE, WAYS,
+    charge, charge_in_haste, keys, record, seen_at, write_counts, write_state,
 };
 use ntp_common::ratelimit::{ClientRules, RULES_WORDS, Verdict};
 use ntp_common::time::MonoNs;
@@ -309,6 +309,9 @@ impl Table {
         let key = self.key(client);
         let hash = rules.hash(key);
         let Some(set) = self.set(rules.set_of(hash) as usize) else { return Verdict::Answer };
+        if charge_in_haste(&set.first, &rules, key, now, Haste::WhenOften) {
+            return Verdict::Answer;
+        }
         charge(&set.first, &set.second, &rules, (key, hash), now)
     }
 

@@ -42,7 +42,9 @@ impl Figures {
         let ways = candidate.pollings().iter();
         let all = ways.map(|way| Self::measure_with(*way, candidate, tries));
         let all = all.collect::<Result<Vec<_>>>().with_context(|| candidate.name.to_owned())?;
-        all.into_iter().reduce(Self::best_of).context("a server has no way to be polled")
+        all.into_iter()
+            .reduce(|best, other| best.best_of(&other))
+            .context("a server has no way to be polled")
     }
 
     fn measure_with(polling: Polling, candidate: &Candidate, tries: usize) -> Result<Self> {
@@ -58,12 +60,12 @@ impl Figures {
             .map(|figures| Self { raw: json!({ format!("{polling:?}"): figures.raw }), ..figures })
     }
 
-    fn best_of(self, other: Self) -> Self {
+    fn best_of(self, other: &Self) -> Self {
         Self {
             limit: self.limit.max(other.limit),
             peak: self.peak.max(other.peak),
             processor_ns: self.processor_ns.min(other.processor_ns),
-            raw: json!([self.raw, other.raw]),
+            raw: json!([self.raw, other.raw.clone()]),
         }
     }
 

@@ -1,0 +1,45 @@
+//! A line of the table of clients in memory that the user path, too, reads and writes.
+
+use core::ptr::{read_volatile, write_volatile};
+
+use ntp_common::clients::{Line, TOUCHED};
+
+use crate::maps::CLIENTS;
+
+/// A line of the table, live.
+#[derive(Clone, Copy)]
+pub(crate) struct LiveLine(*mut u64);
+
+impl LiveLine {
+    #[inline(always)]
+    pub(crate) fn at(index: u32) -> Option<Self> {
+        Some(Self(CLIENTS.get_ptr_mut(index)?.cast()))
+    }
+
+    /// Has it brought near, without waiting for it.
+    #[inline(always)]
+    pub(crate) fn touch(self) {
+        // SAFETY: the octet lies within the line, and may be written at any time.
+        unsafe { write_volatile(self.0.cast::<u8>().add(TOUCHED), 0) };
+    }
+
+    #[inline(always)]
+    fn word(&self, word: usize) -> *mut u64 {
+        // SAFETY: `word` is within the line, as the trait demands.
+        unsafe { self.0.add(word) }
+    }
+}
+
+impl Line for LiveLine {
+    #[inline(always)]
+    fn read(&self, word: usize) -> u64 {
+        // SAFETY: the pointer is into a live map entry, aligned.
+        unsafe { read_volatile(self.word(word)) }
+    }
+
+    #[inline(always)]
+    fn write(&self, word: usize, value: u64) {
+        // SAFETY: as above.
+        unsafe { write_volatile(self.word(word), value) };
+    }
+}
