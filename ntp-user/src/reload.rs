@@ -10,7 +10,7 @@ use crate::clock::readings::monotonic;
 use crate::config;
 use crate::event_loop::DaemonDriver;
 use crate::logs::Logs;
-use crate::setup::check_bound;
+use crate::setup::{check_bound, client_rules};
 use crate::source_folders::SourceFolders;
 use crate::tasks::{Tasks, tell_systemd};
 
@@ -44,8 +44,6 @@ const AT_START: &[AtStart] = &[
     ("bindcmddevice", |it| format!("{:?}", it.bindcmddevice)),
     ("cmdratelimit", |it| format!("{:?}", it.cmdratelimit)),
     ("opencommands", |it| format!("{:?}", it.opencommands)),
-    ("ratelimit", |it| format!("{:?}", it.ratelimit)),
-    ("ratelimitprefix", |it| format!("{:?}", it.ratelimitprefix)),
     ("clientloglimit", |it| format!("{:?} {:?}", it.clientlog, it.clientloglimit_bytes)),
     ("dumpdir", |it| format!("{:?}", it.dumpdir)),
     ("pidfile", |it| format!("{:?}", it.pidfile)),
@@ -120,6 +118,8 @@ impl Reloader {
             tasks.change_access(earlier, driver)?;
             return Err(error);
         }
+        let rules = tasks.clients.change_rules(&client_rules(&wanted, true));
+        driver.seams().ref_map.set_clients(&rules);
         tasks.key_file.change(wanted.keyfile.clone());
         driver.reconfigure((self.settings)(&self.args, &wanted, self.precision_log2));
         tasks.read_keys(driver);
@@ -156,8 +156,17 @@ mod tests {
     /// What is there for other directives to stand in the place of.
     const REPLACED: [&str; 3] = ["include", "confdir", "sourcedir"];
     /// What a reload hands to others than the engine: see [`Reloader::try_reload`].
-    const HANDED_ON: [&str; 7] =
-        ["allow", "deny", "xdp", "keyfile", "logbanner", "logdir", "refclock"];
+    const HANDED_ON: [&str; 9] = [
+        "allow",
+        "deny",
+        "xdp",
+        "keyfile",
+        "logbanner",
+        "logdir",
+        "refclock",
+        "ratelimit",
+        "ratelimitprefix",
+    ];
 
     fn config(text: &str) -> Config {
         ntp_engine::conf::parse("test", text).expect("it is valid").config

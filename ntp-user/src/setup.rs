@@ -187,7 +187,7 @@ fn open_clock(follow: bool) -> anyhow::Result<DaemonClock> {
 }
 
 /// How clients are counted and limited: by places in a table that nobody else can foretell.
-fn client_rules(config: &Config, may_serve: bool) -> ClientRules {
+pub(crate) fn client_rules(config: &Config, may_serve: bool) -> ClientRules {
     if !config.clientlog || !may_serve {
         return ClientRules::OFF;
     }

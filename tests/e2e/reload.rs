@@ -33,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("reload changes whom XDP answers, and where", &[Namespaces, Xdp], xdp),
         trial("first xdp line of a reload is in force at once", &[Namespaces, Xdp], first_xdp),
+        trial("limit of a reload is in force on both paths", &[Namespaces, Xdp], limit),
         trial("reload keeps what sources have measured", &[Namespaces, Chronyd], sources),
         trial("wrong configuration is refused and the old one stays", &[Namespaces], wrong),
         trial("reloads lose no request in XDP", &[Namespaces, Xdp], || under_load(true)),
@@ -65,6 +66,44 @@ fn xdp() -> Result<()> {
     let log = played.reload(&absent, REFUSED)?;
     ensure!(log.contains("interface `nosuch0` does not exist"), "{log}");
     answer(&client).context("half of a refused configuration is in force")?;
+    Ok(())
+}
+
+fn limit() -> Result<()> {
+    let xdp = format!("{LOCAL}xdp {LAN} mode native\nallow\n");
+    let played = Played::open(&xdp)?;
+    let client = played.client(SERVER.v4)?;
+    for _ in 0..20 {
+        answer(&client)?;
+    }
+    let over = || -> Result<u64> {
+        let counters = played.xdp()?;
+        Ok(counters[LEAKED] + counters[Reason::RateLimited as usize])
+    };
+    ensure!(over()? == 0, "somebody is over a limit that is none");
+    // The log tells of the limit when it is another one.
+    let limit = "ratelimit interval 12 burst 4 leak 4\n";
+    let log = played.reload(&format!("{xdp}{limit}"), DONE)?;
+    ensure!(!log.contains("takes effect with the next start"), "{log}");
+    for _ in 0..12 {
+        client.query(QUIET)?;
+    }
+    let refused = over()?;
+    ensure!(
+        refused == 8,
+        "{refused} of 12 requests over a limit of 4, whose record is from before it"
+    );
+    played.reload(&xdp, DONE)?;
+    for _ in 0..20 {
+        answer(&client).context("the limit is still in force")?;
+    }
+    // The daemon holds another client, who owes nothing yet, to the same limit.
+    played.reload(&format!("{LOCAL}allow\n{limit}"), DONE)?;
+    let another = played.client_from(DENIED.v4.into(), SERVER.v4.into())?;
+    let answers = (0..12).map(|_| another.query(QUIET));
+    let answers = answers.collect::<Result<Vec<_>, _>>()?;
+    let silent = answers.iter().filter(|reply| matches!(reply, Reply::Silence)).count();
+    ensure!((4..=8).contains(&silent), "{silent} of 12 requests not answered in user space");
     Ok(())
 }
 

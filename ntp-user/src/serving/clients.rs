@@ -117,6 +117,13 @@ impl Clients {
         let _was_there = self.requests.mapped.set(map);
     }
 
+    /// Counts and limits clients from now on as `wanted` says, but for the size of the table and where records lie in it, which
+    /// stay; gives the rules that are in force. Records of clients that are told apart in another way are no longer found.
+    pub fn change_rules(&self, wanted: &ClientRules) -> ClientRules {
+        self.commands.change_rules(&wanted.without_limit());
+        self.requests.change_rules(wanted)
+    }
+
     /// Charges a client for a time request.
     #[must_use]
     pub fn request(&self, client: IpAddr, now: MonoNs) -> Verdict {
@@ -277,6 +284,15 @@ impl Table {
         ClientRules::from_words(&std::array::from_fn(|word| {
             self.rules[word].load(Ordering::Relaxed)
         }))
+    }
+
+    fn change_rules(&self, wanted: &ClientRules) -> ClientRules {
+        let ClientRules { sets, multiplier, seed, .. } = self.rules();
+        let rules = ClientRules { sets, multiplier, seed, ..*wanted };
+        for (word, new) in self.rules.iter().zip(rules.to_words()) {
+            word.store(new, Ordering::Relaxed);
+        }
+        rules
     }
 
     fn slots(&self) -> usize {
