@@ -1,10 +1,12 @@
 //! The operator's load test against the daemon: nothing is lost at a modest rate, and both sides count the same.
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use ntp_common::counters::{Counters, Reason, answered};
 use ntp_lab::scene::{LAN, SERVER};
-use ntp_lab::{End, Lab, kernel};
+use ntp_lab::{End, Host, Lab, kernel};
 use ntp_xdp::load::Test;
 use ntp_xdp::load::arguments::LoadTest;
 use serde_json::Value;
@@ -21,8 +23,22 @@ const CLIENTS: [&str; 2] = ["10.77.0.0", "2001:db8:77::"];
 const FRAMES: &str = "--generator frames --interface lan --clients 1000 --rate 2k --duration 1 --probe 0 --quiet \
                       --mix plain=3,garbage=1";
 
+/// What the server is told where frames are sent.
+const SERVING: &str = "local stratum 5\nallow\nxdp lan mode native\n";
+
+/// A million clients, each of whom asks at least once, and the most memory that they may take, octets.
+const MILLION: u64 = 1_000_000;
+const MILLION_CLIENTS: &str = "10.123.0.1 --generator frames --interface lan --clients 1000000 --clients-from 10.128.0.0 \
+                               --rate 150k --duration 8 --probe 0 --quiet";
+const MOST_MEMORY: u64 = 64 << 20;
+
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
+        trial(
+            "a million clients take 64 MiB with all that the daemon has",
+            &[Namespaces, Xdp],
+            memory,
+        ),
         trial("load by sockets is answered and counted by the daemon", &[Namespaces], by_sockets),
         trial("load by frames is answered and counted in XDP", &[Namespaces, Xdp], by_frames),
         trial("load test refuses a server beyond its namespace", &[Namespaces], refusal),
@@ -46,7 +62,8 @@ fn by_sockets() -> Result<()> {
     Ok(())
 }
 
-fn by_frames() -> Result<()> {
+/// A server and the host that its clients are behind.
+fn hosts() -> Result<(Lab, Host, Host)> {
     let lab = Lab::open()?;
     let (server, client) = (lab.host("server")?, lab.host("client")?);
     let addresses = |host: u8| [format!("10.123.0.{host}/24"), format!("2001:db8:123::{host}/64")];
@@ -55,8 +72,12 @@ fn by_frames() -> Result<()> {
         End { host: &server, interface: LAN, addresses: &ours.each_ref().map(String::as_str) },
         End { host: &client, interface: LAN, addresses: &theirs.each_ref().map(String::as_str) },
     )?;
-    let daemon =
-        daemon()?.start(&lab, &server, &format!("{LOCAL}allow\nxdp {LAN} mode native\n"))?;
+    Ok((lab, server, client))
+}
+
+fn by_frames() -> Result<()> {
+    let (lab, server, client) = hosts()?;
+    let daemon = daemon()?.start(&lab, &server, SERVING)?;
     for (server_address, clients) in ["10.123.0.1", "2001:db8:123::1"].into_iter().zip(CLIENTS) {
         let before = kernel::xdp_counters(&server, LAN)?;
         let words = format!("{server_address} {FRAMES} --clients-from {clients}");
@@ -67,6 +88,32 @@ fn by_frames() -> Result<()> {
     }
     drop(daemon);
     Ok(())
+}
+
+fn memory() -> Result<()> {
+    let (lab, server, client) = hosts()?;
+    let daemon = daemon()?.start(&lab, &server, &format!("{SERVING}clientloglimit 37748736\n"))?;
+    let report = client.enter(|| report(MILLION_CLIENTS))?;
+    let answered = number(&report, "/steps/0/answered")?;
+    ensure!(answered >= MILLION, "{answered} answers: not everybody asked");
+    // What the daemon says of its maps, which a test of the program compares with what the kernel charges.
+    let log = daemon.log();
+    let line =
+        log.lines().find(|line| line.contains("Memory of XDP")).context("nothing is said")?;
+    let maps = line.split("octets=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let maps: u64 = maps.context("no octets")?.parse()?;
+    let own = own_memory(daemon.id())?;
+    println!("{maps} octets of maps, {own} of the daemon's own, {answered} answers");
+    ensure!(maps + own <= MOST_MEMORY, "{maps} octets of maps and {own} of the daemon's own");
+    Ok(())
+}
+
+/// Memory of a process that is its own, octets: what is mapped from elsewhere, maps of XDP among it, is not.
+fn own_memory(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("RssAnon:")).context("no RssAnon")?;
+    let kilobytes = line.split_whitespace().nth(1).context("no figure")?;
+    Ok(kilobytes.parse::<u64>()? * 1024)
 }
 
 /// Whether the load test and the kernel's counters say the same.
