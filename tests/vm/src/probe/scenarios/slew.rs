@@ -1,4 +1,8 @@
 //! A clock that is ahead is slowed down, and never set back: a thread reads it all the time.
+//!
+//! It reads on the CPU that the daemon steers the clock on. When the rate changes, the kernel reads the counter before it
+//! keeps readers out (Linux: timekeeping_advance()): on another CPU somebody may meanwhile read further by the old rate than
+//! the new one has come, whoever slows the clock down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,6 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 use crate::daemon::Daemon;
 use crate::guest::{Guest, World};
@@ -14,7 +20,7 @@ use crate::truth::{SECOND, Truth, realtime, seconds, steps_so_far};
 /// How far the system clock is ahead: 50 ms.
 const AHEAD: i64 = SECOND / 20;
 
-/// Readings between two pauses, in which the daemon has both processors: a reading after a pause is compared with
+/// Readings between two pauses, in which the daemon has the processor: a reading after a pause is compared with
 /// the one before it, too.
 const READINGS: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(1);
@@ -32,6 +38,10 @@ pub(crate) fn play(guest: &mut Guest) -> Result<()> {
     guest.figure("offset_at_start_ms", world.offset_s() * 1e3);
     let steps_before = steps_so_far();
     let end = Arc::new(AtomicBool::new(false));
+    // What this thread starts stays there, too.
+    let mut cpu = CpuSet::new();
+    cpu.set(0)?;
+    sched_setaffinity(Pid::from_raw(0), &cpu)?;
     let reader = thread::spawn({
         let end = Arc::clone(&end);
         move || read_until(&end)
