@@ -240,17 +240,22 @@ fn measurement(line: &str) -> Result<Seen> {
 #[derive(Clone, Debug)]
 pub struct Ntpd(Peer);
 
+/// How long it takes until a server without a source gives its own time.
+const ORPHAN: Duration = Duration::from_secs(3);
+
 impl Ntpd {
-    /// Starts it as a server in `host`. It leaves the clock alone, knows no source and says so in its replies.
+    /// Starts it as a server in `host`. It leaves the clock alone, and serves it as an orphan of stratum 5 does.
     ///
     /// # Errors
     /// It does not start; the error has what it said.
     pub fn serve(&self, lab: &Lab, host: &Host) -> Result<Process> {
         let name = format!("ntpd-{}", host.name());
-        let configuration = lab.file(&format!("{name}.conf"), "disable ntp\nrestrict default\n")?;
+        let text = "disable ntp\ntos orphan 5 orphanwait 1\nrestrict default\n";
+        let configuration = lab.file(&format!("{name}.conf"), text)?;
         let mut command = self.0.command(host);
         let mut process = Process::start(&name, command.args(["-n", "-c"]).arg(configuration))?;
         process.wait_for_line("Listening on routing socket", START)?;
+        std::thread::sleep(ORPHAN);
         Ok(process)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ntp_xdp::load::Test;
 use ntp_xdp::load::outcome::{Outcome, Step};
 use serde_json::{Value, json};
@@ -106,6 +106,8 @@ fn search(test: &mut Test) -> Result<Figures> {
             "processor_ns_per_answer": spent_ns, "stalls": outcome.stalls, "stalled_ns": outcome.stalled_ns,
         }));
     }
+    // Replies of stratum 0, which a server without a source may give, are kisses to a client.
+    ensure!(peak > 0.0, "it gave no time to any client: it has none");
     let raw = json!({ "search": report.json(), "beyond": beyond });
     Ok(Figures { limit, peak, processor_ns, raw })
 }

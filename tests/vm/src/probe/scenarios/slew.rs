@@ -1,7 +1,7 @@
 //! A clock that is ahead is slowed down, and never set back: a thread reads it all the time.
 //!
 //! It reads on the CPU that the daemon steers the clock on. When the rate changes, the kernel reads the counter before it
-//! keeps readers out (Linux: timekeeping_advance()): on another CPU somebody may meanwhile read further by the old rate than
+//! keeps readers out (Linux: `timekeeping_advance`): on another CPU somebody may meanwhile read further by the old rate than
 //! the new one has come, whoever slows the clock down.
 
 use std::sync::Arc;
