@@ -41,7 +41,7 @@ use crate::reload::Reloader;
 use crate::resolver::{Families, ThreadResolver};
 use crate::serving::clients::Clients;
 use crate::serving::occupancy::Occupancy;
-use crate::setup::{Means, Parts, served_manner, set_up};
+use crate::setup::{Means, Parts, log_limit, served_manner, set_up};
 use crate::signals::Signals;
 use crate::source_folders::SourceFolders;
 use crate::supervisor;
@@ -308,9 +308,8 @@ fn log_clients(config: &Config, clients: &Clients) {
     }
     let (capacity, octets) = (clients.capacity(), clients.octets());
     tracing::info!(capacity, octets, "Clients are recorded");
-    if let Some(limit) = config.ratelimit {
-        let (interval_log2, burst) = (limit.interval_log2, limit.burst);
-        tracing::info!(interval_log2, burst, "Clients are limited");
+    if config.ratelimit.is_some() {
+        log_limit(config);
     }
 }
 

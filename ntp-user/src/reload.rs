@@ -10,7 +10,7 @@ use crate::clock::readings::monotonic;
 use crate::config;
 use crate::event_loop::DaemonDriver;
 use crate::logs::Logs;
-use crate::setup::{check_bound, client_rules};
+use crate::setup::{check_bound, client_rules, log_limit};
 use crate::source_folders::SourceFolders;
 use crate::tasks::{Tasks, tell_systemd};
 
@@ -120,6 +120,9 @@ impl Reloader {
         }
         let rules = tasks.clients.change_rules(&client_rules(&wanted, true));
         driver.seams().ref_map.set_clients(&rules);
+        if wanted.ratelimit != self.in_force.ratelimit && rules.sets > 0 {
+            log_limit(&wanted);
+        }
         tasks.key_file.change(wanted.keyfile.clone());
         driver.reconfigure((self.settings)(&self.args, &wanted, self.precision_log2));
         tasks.read_keys(driver);

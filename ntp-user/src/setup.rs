@@ -186,6 +186,14 @@ fn open_clock(follow: bool) -> anyhow::Result<DaemonClock> {
     }
 }
 
+/// Says how often each client is answered.
+pub(crate) fn log_limit(config: &Config) {
+    let Some(RateLimit { interval_log2, burst, .. }) = config.ratelimit else {
+        return tracing::info!("Clients are no longer limited");
+    };
+    tracing::info!(interval_log2, burst, "Clients are limited");
+}
+
 /// How clients are counted and limited: by places in a table that nobody else can foretell.
 pub(crate) fn client_rules(config: &Config, may_serve: bool) -> ClientRules {
     if !config.clientlog || !may_serve {

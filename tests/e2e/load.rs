@@ -86,6 +86,20 @@ fn by_frames() -> Result<()> {
         let counted = std::array::from_fn(|index| after[index].wrapping_sub(before[index]));
         agree(&report, &counted)?;
     }
+    for every in [1, 8] {
+        let words =
+            format!("10.123.0.1 {FRAMES} --clients-from {} --latency-every {every}", CLIENTS[0]);
+        let arguments = LoadTest::read(words.split_whitespace())?;
+        let report = client.enter(|| Test::open(&arguments)?.run())?;
+        let step = report.main_step().context("a step")?;
+        let (answered, measured) = (step.answered(), step.latency.len());
+        // Each CPU counts by itself which reply's turn it is.
+        let expected = answered / every;
+        ensure!(
+            measured.abs_diff(expected) <= 8,
+            "{measured} latencies of {answered}, 1 in {every}"
+        );
+    }
     drop(daemon);
     Ok(())
 }

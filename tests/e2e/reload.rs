@@ -81,10 +81,10 @@ fn limit() -> Result<()> {
         Ok(counters[LEAKED] + counters[Reason::RateLimited as usize])
     };
     ensure!(over()? == 0, "somebody is over a limit that is none");
-    // The log tells of the limit when it is another one.
     let limit = "ratelimit interval 12 burst 4 leak 4\n";
     let log = played.reload(&format!("{xdp}{limit}"), DONE)?;
     ensure!(!log.contains("takes effect with the next start"), "{log}");
+    ensure!(log.contains("Clients are limited"), "{log}");
     for _ in 0..12 {
         client.query(QUIET)?;
     }

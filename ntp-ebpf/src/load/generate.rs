@@ -53,7 +53,7 @@ fn next(context: &XdpContext) -> Option<u32> {
 }
 
 /// When the request that is to be sent now was due; `None` when none is. A generator that is behind does not read the
-/// clock again for what was due when it last did: that is a quarter of what a request costs.
+/// clock again for what was due when it last did.
 #[inline(always)]
 fn due(pace: &Pace, progress: &mut Progress) -> Option<u64> {
     let interval = pace[PACE_INTERVAL];

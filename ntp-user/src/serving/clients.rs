@@ -371,6 +371,25 @@ mod tests {
     }
 
     #[test]
+    fn rules_are_changed_and_records_stay_where_they_are() {
+        let (clients, client) = (clients(), address("192.0.2.1"));
+        let ask =
+            || (0..40).filter(|_| clients.request(client, at(1000)) == Verdict::Answer).count();
+        assert_eq!(ask(), 4);
+        let unlimited = ClientRules::new(9, [11, 12]);
+        let in_force = clients.change_rules(&unlimited);
+        assert_eq!((in_force.sets, in_force.seed, in_force.interval_ns), (64, 7, 0));
+        assert_eq!(ask(), 40);
+        assert_eq!(clients.lookup(client, at(1000)).unwrap().requests.hits, 80);
+        // Neighbours share a record from now on, as those who send commands do.
+        clients.change_rules(&unlimited.with_prefixes(24, 64));
+        let _ = clients.request(address("192.0.2.7"), at(1001));
+        clients.command(client, at(1001));
+        let record = clients.lookup(address("192.0.2.200"), at(1001)).unwrap();
+        assert_eq!((record.prefix_len, record.requests.hits, record.commands.hits), (24, 1, 1));
+    }
+
+    #[test]
     fn client_is_found_by_address_and_in_the_list() {
         let clients = clients();
         for second in 0..20 {

@@ -121,8 +121,8 @@ pub struct LoadTest {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub cpus: Vec<usize>,
 
-    /// Measure the latency of one reply in TIMES, a power of two, and only count the others (frames): a CPU that does not
-    /// read the clock for each sends a quarter more
+    /// Measure the latency of one reply in TIMES, a power of two, and only count the others (frames): the CPU has more time
+    /// to send
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = power_of_two)]
     pub latency_every: u32,
 
@@ -258,6 +258,9 @@ mod tests {
             "::1 --duration 7200",
             "::1 --clients 0",
             "::1 --clients 10000001",
+            "::1 --latency-every 0",
+            "::1 --latency-every 12",
+            "::1 --latency-every 2048",
             "::1 --vlan 4096",
             "::1 --keyfile x",
             "::1 --mix nonsense",

@@ -122,7 +122,7 @@ impl Frames {
         expected[EXPECTED_MODE] = mode;
         expected[EXPECTED_TOKEN_AT] = token_at;
         expected[EXPECTED_SALT] = self.salt;
-        expected[EXPECTED_LATENCY_MASK] = u64::from(latency_every.next_power_of_two()) - 1;
+        expected[EXPECTED_LATENCY_MASK] = u64::from(latency_every.saturating_sub(1));
         let map = self.ebpf.map_mut("EXPECTED").context("map EXPECTED")?;
         Ok(Array::<_, Expected>::try_from(map)?.set(0, expected, 0)?)
     }

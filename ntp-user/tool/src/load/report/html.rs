@@ -24,9 +24,10 @@ impl Report {
         let mut page = format!(
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
              content=\"width=device-width\"><title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n\
-             <p class=\"about\">{}, {} clients<br>{}</p>\n",
+             <p class=\"about\">{}, {} clients{}<br>{}</p>\n",
             escape(self.generator),
             self.clients,
+            self.sampled(),
             escape(&self.conditions.line())
         );
         self.figures(&mut page);

@@ -47,6 +47,14 @@ impl Report {
         }
     }
 
+    /// Of which replies the latency is, if not of all.
+    fn sampled(&self) -> String {
+        match self.latency_every {
+            0 | 1 => String::new(),
+            every => format!(", latency of one reply in {every}"),
+        }
+    }
+
     /// The report for a program. Times are in nanoseconds, rates in requests a second, loss is a share.
     #[must_use]
     pub fn json(&self) -> Value {
@@ -168,6 +176,16 @@ mod tests {
         assert_eq!(step["latency_ns"]["p50"], 50_015);
         assert_eq!(step["probe"]["same_clock"], true);
         assert_eq!(json["conditions"]["clocksource"], "tsc");
+    }
+
+    #[test]
+    fn reports_say_when_not_every_latency_was_measured() {
+        let mut report = sample();
+        assert!(![report.text(), report.html()].iter().any(|it| it.contains("one reply in")));
+        report.latency_every = 64;
+        for report in [report.text(), report.html()] {
+            assert!(report.contains("64 clients, latency of one reply in 64"), "{report}");
+        }
     }
 
     #[test]

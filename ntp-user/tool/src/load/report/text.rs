@@ -13,15 +13,16 @@ impl Report {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!(
-            "Load test of {} by {}, {} clients\n{}\n\n",
+            "Load test of {} by {}, {} clients{}\n{}\n\n",
             self.server,
             self.generator,
             self.clients,
+            self.sampled(),
             self.conditions.line()
         );
         self.table(&mut text);
         if let Some(step) = self.main_step() {
-            details(&mut text, step, self.latency_every);
+            details(&mut text, step);
         }
         if let Some((loss, found)) = self.limit {
             let percent = loss * 100.0;
@@ -70,14 +71,9 @@ impl Report {
     }
 }
 
-fn details(text: &mut String, step: &Outcome, latency_every: u32) {
+fn details(text: &mut String, step: &Outcome) {
     let rate = show_rate(step.sent_rate());
-    let of = if latency_every > 1 {
-        format!(" (of one reply in {latency_every})")
-    } else {
-        String::new()
-    };
-    let _ = writeln!(text, "\nLatency at {rate} requests/s, from when a request was due{of}");
+    let _ = writeln!(text, "\nLatency at {rate} requests/s, from when a request was due");
     quantiles(text, &step.latency);
     text.push('\n');
     text.push_str(&chart::bars(&step.latency));
