@@ -46,12 +46,15 @@ impl Sum {
 
     /// Adds octets; `octets` begins at an even offset of the summed data and has a length that is a
     /// multiple of eight.
+    ///
+    /// # Panics
+    /// With any other length.
     #[inline(always)]
     #[must_use]
-    pub fn add_octets<const N: usize>(self, octets: &[u8; N]) -> Self {
-        const { assert!(N.is_multiple_of(8)) };
+    pub fn add_octets(self, octets: &[u8]) -> Self {
+        let (words, rest) = octets.as_chunks::<8>();
+        assert!(rest.is_empty(), "a multiple of eight octets");
         let mut sum = self;
-        let (words, _) = octets.as_chunks::<8>();
         for word in words {
             sum = sum.add_u64(u64::from_ne_bytes(*word));
         }
@@ -59,13 +62,16 @@ impl Sum {
     }
 
     /// As [`Sum::add_octets`], for octets that are only read for the sum: half a word at a time needs no second look at the upper
-    /// half.
+    /// half. A multiple of four octets will do.
+    ///
+    /// # Panics
+    /// With any other length.
     #[inline(always)]
     #[must_use]
-    pub fn add_unread<const N: usize>(self, octets: &[u8; N]) -> Self {
-        const { assert!(N.is_multiple_of(4)) };
+    pub fn add_unread(self, octets: &[u8]) -> Self {
+        let (words, rest) = octets.as_chunks::<4>();
+        assert!(rest.is_empty(), "a multiple of four octets");
         let mut sum = self;
-        let (words, _) = octets.as_chunks::<4>();
         for word in words {
             sum = sum.add_u32(u32::from_ne_bytes(*word));
         }
@@ -103,11 +109,19 @@ impl Sum {
     }
 
     /// The checksum for a UDP header: complemented, and never zero, which means "none". RFC 768.
+    ///
+    /// Takes 252 octets, more than an answer has. What is subtracted from a multiple of 0xffff is complemented already, and
+    /// does not fold to zero unless it is zero.
     #[inline(always)]
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the last fold leaves 16 bits")]
     pub const fn udp_checksum(self) -> u16 {
-        let folded = self.fold();
-        if folded == 0xffff { 0xffff } else { !folded }
+        const ABOVE_ALL: u64 = 0xffff << 22;
+        let sum = ABOVE_ALL.wrapping_sub(self.unfolded());
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        sum as u16
     }
 }
 
@@ -125,14 +139,14 @@ const fn inverse(number: u64) -> u64 {
 
 /// What a UDP checksum field says of the datagram it came with.
 ///
-/// `pseudo` is the sum of the pseudo-header (addresses, protocol, length) and `datagram` that of the UDP
-/// header and payload without the checksum field. Besides a right checksum, the field may hold the folded
+/// `all` is the sum of pseudo-header (addresses, protocol, length), UDP header and payload without the checksum
+/// field; `pseudo` that of the pseudo-header. Besides a right checksum, the field may hold the folded
 /// pseudo-header alone: a datagram from a sender on the same machine whose checksum the hardware would have
 /// completed (`CHECKSUM_PARTIAL`) arrives so over veth and virtio-net.
 #[inline(always)]
 #[must_use]
-pub const fn is_acceptable(field: u16, pseudo: Sum, datagram: Sum) -> bool {
-    pseudo.plus(datagram).add_u16(field).is_all_ones() || field == pseudo.fold()
+pub const fn is_acceptable(field: u16, all: Sum, pseudo: Sum) -> bool {
+    all.add_u16(field).is_all_ones() || field == pseudo.fold()
 }
 
 /// The IPv4 header checksum after one 16-bit word of the header changed from `old` to `new`, all as they lie
@@ -173,7 +187,21 @@ mod tests {
             sum = sum.add_u64(u64::MAX);
         }
         assert_eq!(sum.fold(), 0xffff);
-        assert_eq!(sum.udp_checksum(), 0xffff);
+    }
+
+    #[test]
+    fn checksum_is_right_for_the_longest_that_it_takes() {
+        for words in [0, 1, 2, 3, 11, 12, 27, 28, 29, 30, 31] {
+            for octet in [0, 1, 0x7f, 0xfe, 0xff] {
+                let octets = [octet; 252];
+                let octets = &octets[..8 * words + 4];
+                let expected = match !reference_sum(octets) {
+                    0 => 0xffff,
+                    other => other,
+                };
+                assert_eq!(u16::from_be(Sum::ZERO.add_unread(octets).udp_checksum()), expected);
+            }
+        }
     }
 
     #[test]
@@ -200,7 +228,9 @@ mod tests {
         #[test]
         fn agrees_with_the_reference(octets in proptest::array::uniform32(any::<u8>())) {
             let expected = reference_sum(&octets);
-            prop_assert_eq!(u16::from_be(Sum::ZERO.add_octets(&octets).fold()), expected);
+            let sum = Sum::ZERO.add_octets(&octets);
+            prop_assert_eq!(u16::from_be(sum.fold()), expected);
+            prop_assert_eq!(u16::from_be(sum.udp_checksum()), if expected == 0xffff { expected } else { !expected });
         }
 
         #[test]
@@ -223,12 +253,13 @@ mod tests {
         ) {
             let pseudo = Sum::ZERO.add_u64(addresses).add_u16(17u16.to_be()).add_u16(40u16.to_be());
             let datagram = Sum::ZERO.add_u32(ports).add_u16(40u16.to_be()).add_octets(&payload);
-            let right = pseudo.plus(datagram).udp_checksum();
-            prop_assert!(is_acceptable(right, pseudo, datagram));
-            prop_assert!(is_acceptable(pseudo.fold(), pseudo, datagram));
+            let all = pseudo.plus(datagram);
+            let right = all.udp_checksum();
+            prop_assert!(is_acceptable(right, all, pseudo));
+            prop_assert!(is_acceptable(pseudo.fold(), all, pseudo));
             let same = |a: u16, b: u16| a == b || (a == 0 && b == 0xffff) || (a == 0xffff && b == 0);
             if !same(field, right) && field != pseudo.fold() {
-                prop_assert!(!is_acceptable(field, pseudo, datagram));
+                prop_assert!(!is_acceptable(field, all, pseudo));
             }
         }
     }

@@ -16,7 +16,8 @@ use crate::headers::{
     Ipv6Header, PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, PlainIpv4, swap_stations,
 };
 use crate::request::{
-    Stop, check_checksum, check_destination, check_plain, local, serving_page, sums,
+    Stop, check_checksum, check_destination, check_plain, checksum_of, common_sum, local,
+    serving_page,
 };
 use crate::walk::{self, Bounds, Network};
 use crate::{access, clients, clock, count, snapshot};
@@ -49,12 +50,13 @@ fn answer_v4(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
     check_plain(datagram)?;
     check_destination(frame, local(page).has_v4(ip.destination))?;
     let addresses = Sum::ZERO.add_u32(ip.source).add_u32(ip.destination);
-    check_checksum(datagram, addresses, Family::V4)?;
+    let common = common_sum(datagram, addresses);
+    check_checksum(datagram, addresses, common, Family::V4)?;
     let client = Client::V4(ip.source);
     let charging = clients::approach(page, client);
     let now = clock::now();
     access::check_v4(page, ip.source)?;
-    let counter = reply(page, datagram, addresses, client.family(), charging, now, receiver)?;
+    let counter = reply(page, datagram, common, client.family(), charging, now, receiver)?;
 
     (ip.source, ip.destination) = (ip.destination, ip.source);
     if ip.ttl != REPLY_TTL {
@@ -88,12 +90,13 @@ fn answer_v6(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
         .add_u64(source[1])
         .add_u64(destination[0])
         .add_u64(destination[1]);
-    check_checksum(datagram, addresses, Family::V6)?;
+    let common = common_sum(datagram, addresses);
+    check_checksum(datagram, addresses, common, Family::V6)?;
     let client = Client::V6(source[0]);
     let charging = clients::approach(page, client);
     let now = clock::now();
     access::check_v6(page, source)?;
-    let counter = reply(page, datagram, addresses, client.family(), charging, now, receiver)?;
+    let counter = reply(page, datagram, common, client.family(), charging, now, receiver)?;
 
     ip.source = destination;
     ip.destination = source;
@@ -102,13 +105,13 @@ fn answer_v6(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
     Ok(counter)
 }
 
-/// Puts the reply and its checksum in the place of the request; gives the index of its counter. `addresses` is the
-/// sum of the addresses of the IP header, which is the same for both directions.
+/// Puts the reply and its checksum in the place of the request; gives the index of its counter. `common` is what
+/// [`common_sum`] gives.
 #[inline(always)]
 fn reply(
     page: *const ServingPage,
     datagram: &mut PlainDatagram,
-    addresses: Sum,
+    common: Sum,
     family: Family,
     charging: Option<Approach>,
     now: MonoNs,
@@ -128,7 +131,7 @@ fn reply(
         }
         Verdict::Answer => false,
     };
-    let snapshot = newest.read()?.as_of(now);
+    let snapshot = newest.read().as_of(now);
     let time = snapshot.time_at(now);
     let receive = receiver.received(time, snapshot.multiplier, now);
     let mut answer = respond(&datagram.payload, &snapshot, receive, time + clock::TURNAROUND, 0);
@@ -138,9 +141,10 @@ fn reply(
         counter = KISSES;
     }
     let PlainDatagram { udp, payload } = datagram;
-    let [pseudo, header] = sums(udp, addresses);
+    let checksum = checksum_of(&answer, common);
+    newest.check_whole()?;
     *payload = answer;
     udp.ports = udp.ports.rotate_left(16);
-    udp.checksum = pseudo.plus(header.add_octets(&answer)).udp_checksum();
+    udp.checksum = checksum;
     Ok(counter)
 }

@@ -1,14 +1,20 @@
 //! What must hold of a frame before it is answered, and where the answer comes from.
 
+use core::ops::Range;
+
 use ntp_common::checksum::{self, Sum};
 use ntp_common::classify::{Class, classify};
 use ntp_common::counters::{Family, Reason};
 use ntp_common::local::LocalAddresses;
 use ntp_common::maps::ServingPage;
+use ntp_common::wire::HEADER_LEN;
 
-use crate::headers::{PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, UdpHeader};
+use crate::headers::{PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram};
 use crate::maps::{PORT, SERVING};
 use crate::walk::Bounds;
+
+/// The length field of a plain datagram.
+const UDP_LEN: u16 = (PLAIN_UDP_LEN as u16).to_be();
 
 /// Why the fast way ends.
 pub(crate) enum Stop {
@@ -29,7 +35,7 @@ impl From<Reason> for Stop {
 #[inline(always)]
 pub(crate) fn check_plain(datagram: &PlainDatagram) -> Result<(), Stop> {
     let udp = &datagram.udp;
-    let fits = udp.destination_port() == PORT.load() && udp.len == (PLAIN_UDP_LEN as u16).to_be();
+    let fits = udp.destination_port() == PORT.load() && udp.len == UDP_LEN;
     match classify(&datagram.payload, datagram.payload.len(), udp.source_port()) {
         Class::Plain if fits => Ok(()),
         Class::Plain | Class::Involved(_) | Class::NotRequest(_) | Class::Hostile(_) => {
@@ -60,24 +66,43 @@ pub(crate) fn check_destination(frame: Bounds, is_local: bool) -> Result<(), Rea
     if is_group || !is_local { Err(Reason::NotLocal) } else { Ok(()) }
 }
 
-/// The sum of what is before the payload, for both directions; `addresses` is that of the addresses of the IP header.
+/// Where the transmit timestamp of a packet is, which the answer gives back as [`ORIGIN`].
+const TRANSMIT: Range<usize> = 40..48;
+/// Where the origin timestamp is.
+const ORIGIN: Range<usize> = 24..32;
+
+/// The sum of what a datagram and its answer have in common, in whatever order: pseudo-header, ports, length, and the client's
+/// transmit timestamp. `addresses` is the sum of the addresses of the IP header. It is made before the clock is read.
 #[inline(always)]
-pub(crate) fn sums(udp: &UdpHeader, addresses: Sum) -> [Sum; 2] {
-    let len = (PLAIN_UDP_LEN as u16).to_be();
-    let pseudo = addresses.add_u16(u16::from(PROTOCOL_UDP).to_be()).add_u16(len);
-    [pseudo, Sum::ZERO.add_u32(udp.ports).add_u16(len)]
+pub(crate) fn common_sum(datagram: &PlainDatagram, addresses: Sum) -> Sum {
+    let PlainDatagram { udp, payload } = datagram;
+    pseudo_sum(addresses).add_u32(udp.ports).add_u16(UDP_LEN).add_unread(&payload[TRANSMIT])
+}
+
+/// The sum of the pseudo-header.
+#[inline(always)]
+fn pseudo_sum(addresses: Sum) -> Sum {
+    addresses.add_u16(u16::from(PROTOCOL_UDP).to_be()).add_u16(UDP_LEN)
+}
+
+/// The checksum of the answer with this payload to a datagram with this [`common_sum`].
+#[inline(always)]
+pub(crate) fn checksum_of(answer: &[u8; HEADER_LEN], common: Sum) -> u16 {
+    common.add_octets(&answer[..ORIGIN.start]).add_octets(&answer[ORIGIN.end..]).udp_checksum()
 }
 
 #[inline(always)]
 pub(crate) fn check_checksum(
     datagram: &PlainDatagram,
     addresses: Sum,
+    common: Sum,
     family: Family,
 ) -> Result<(), Reason> {
     let PlainDatagram { udp, payload } = datagram;
-    let [pseudo, header] = sums(udp, addresses);
+    let sum = common.add_unread(&payload[..TRANSMIT.start]);
     let lacks_checksum = matches!(family, Family::V4) && udp.checksum == 0;
-    if lacks_checksum || checksum::is_acceptable(udp.checksum, pseudo, header.add_unread(payload)) {
+    let pseudo = pseudo_sum(addresses);
+    if lacks_checksum || checksum::is_acceptable(udp.checksum, sum, pseudo) {
         Ok(())
     } else {
         Err(Reason::Checksum)

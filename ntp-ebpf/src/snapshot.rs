@@ -32,24 +32,26 @@ impl Newest {
         now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= self.word(BASE_WORD)
     }
 
-    /// Reads it.
-    ///
-    /// # Errors
-    /// [`Reason::SnapshotBusy`] when the daemon has published sixteen times since it was found.
+    /// Reads it. What comes of it is to be thrown away if [`Newest::check_whole`] says so.
     #[inline(always)]
-    pub(crate) fn read(self) -> Result<RefSnapshot, Reason> {
+    pub(crate) fn read(self) -> RefSnapshot {
         let mut words = [0; SNAPSHOT_WORDS];
         for (index, word) in words.iter_mut().enumerate() {
             *word = self.word(index);
         }
+        RefSnapshot::from_words(&words)
+    }
+
+    /// Whether what was read before belongs together.
+    ///
+    /// # Errors
+    /// [`Reason::SnapshotBusy`] when the daemon has published sixteen times since it was found.
+    #[inline(always)]
+    pub(crate) fn check_whole(self) -> Result<(), Reason> {
         // SAFETY: the slot lies within the page. Loads are not reordered on the machines that BPF's JIT is used
         // on with strong ordering; on others the generation would have to be loaded with acquire semantics.
         let generation = unsafe { read_volatile(&raw const (*self.slot).generation) };
-        if generation == self.publication {
-            Ok(RefSnapshot::from_words(&words))
-        } else {
-            Err(Reason::SnapshotBusy)
-        }
+        if generation == self.publication { Ok(()) } else { Err(Reason::SnapshotBusy) }
     }
 
     #[inline(always)]
