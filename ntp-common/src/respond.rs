@@ -11,12 +11,10 @@ use crate::wire::{HEADER_LEN, LeapIndicator, Mode};
 /// timestamp in basic mode, that of the receive timestamp in interleaved mode. RFC 9769 section 2.
 pub const RECEIVE_MARK: u64 = 1;
 
-/// The version in the first eight octets of a packet.
-const VERSION_BITS: u64 = 7 << 59;
-/// The poll exponent in the first eight octets of a packet.
-const POLL_BITS: u64 = 0xff << 40;
-/// From the place of the poll exponent to the top of the word.
-const POLL_TO_TOP: u32 = 16;
+/// The version in the first eight octets of a packet, as they lie in memory.
+const VERSION_BITS: u64 = u64::from_ne_bytes([7 << 3, 0, 0, 0, 0, 0, 0, 0]);
+/// The poll exponent in the first eight octets of a packet, as they lie in memory.
+const POLL_BITS: u64 = u64::from_ne_bytes([0, 0, 0xff, 0, 0, 0, 0, 0]);
 
 /// Answers `request`, which [`crate::classify`] found to be a client's, from `snapshot`.
 ///
@@ -31,13 +29,11 @@ pub fn respond(
     transmit: NtpTimestamp,
     fuzz: u8,
 ) -> [u8; HEADER_LEN] {
-    let head = snapshot.head | echoed(word(request, 0), snapshot.min_poll);
-    let dispersion = u64::from(snapshot.dispersion_at(receive));
     let fuzz = u64::from(fuzz & snapshot.fuzz_mask);
 
     let mut reply = [0; HEADER_LEN];
-    put(&mut reply, 0, head);
-    put(&mut reply, 8, dispersion << 32 | u64::from(snapshot.reference_id));
+    put(&mut reply, 0, snapshot.head | u64::from_be(echoed(request, snapshot.min_poll)));
+    put(&mut reply, 8, snapshot.root_at(receive));
     put(&mut reply, 16, snapshot.reference_timestamp);
     put(&mut reply, 24, word(request, 40));
     put(&mut reply, 32, (receive.to_bits() ^ fuzz) | RECEIVE_MARK);
@@ -45,16 +41,16 @@ pub fn respond(
     reply
 }
 
-/// Version and poll of a request, whose first eight octets these are, with the poll raised to the minimum.
+/// Version and poll of a request, with the poll raised to the minimum, as they lie in memory: whole words, as others would have
+/// to be put together.
 #[inline(always)]
-const fn echoed(requested: u64, min_poll: i8) -> u64 {
-    // Polls are compared at the top of a signed word: what follows them there decides nothing.
-    let min_poll = (min_poll as i64) << 56;
-    if (requested << POLL_TO_TOP).cast_signed() >= min_poll {
-        requested & (VERSION_BITS | POLL_BITS)
-    } else {
-        requested & VERSION_BITS | min_poll.cast_unsigned() >> POLL_TO_TOP
+fn echoed(request: &[u8; HEADER_LEN], min_poll: i8) -> u64 {
+    let word = word(request, 0).to_be();
+    if request[2].cast_signed() >= min_poll {
+        return word & (VERSION_BITS | POLL_BITS);
     }
+    let min_poll = u64::from_ne_bytes([0, 0, min_poll.cast_unsigned(), 0, 0, 0, 0, 0]);
+    word & VERSION_BITS | min_poll
 }
 
 /// Turns a reply into that of a passive peer, for a request in symmetric active mode from a host that is
@@ -67,9 +63,12 @@ pub fn make_symmetric_passive(reply: &mut [u8; HEADER_LEN]) {
 /// stratum 0, kiss code RATE. RFC 5905 section 7.4.
 #[inline(always)]
 pub fn make_kiss_rate(reply: &mut [u8; HEADER_LEN]) {
-    reply[0] |= (LeapIndicator::Unsynchronised as u8) << 6;
-    reply[1] = 0;
-    reply[12..16].copy_from_slice(b"RATE");
+    // Whole words: of a reply that is held in registers, others would be cut out.
+    const LEAP_AND_STRATUM: u64 = 0xc0ff << 48;
+    let head = word(reply, 0) & !LEAP_AND_STRATUM;
+    put(reply, 0, head | (LeapIndicator::Unsynchronised as u64) << 62);
+    let root = word(reply, 8) >> 32 << 32;
+    put(reply, 8, root | u64::from(u32::from_be_bytes(*b"RATE")));
 }
 
 #[inline(always)]

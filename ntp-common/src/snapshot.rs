@@ -153,10 +153,18 @@ impl RefSnapshot {
     #[inline(always)]
     #[must_use]
     pub const fn dispersion_at(&self, at: NtpTimestamp) -> u32 {
+        (self.root_at(at) >> 32) as u32
+    }
+
+    /// The eight octets of a reply that hold root dispersion and reference identifier, when served time is `at`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn root_at(&self, at: NtpTimestamp) -> u64 {
         let age = at.to_bits().wrapping_sub(self.base_ntp).cast_signed();
         let age_short = if age < 0 { 0 } else { (age >> 16).cast_unsigned() & 0xffff_ffff };
-        let growth = (age_short * self.dispersion_rate as u64 + 0xffff_ffff) >> 32;
-        self.root_dispersion.wrapping_add(growth as u32)
+        let growth = (age_short * self.dispersion_rate as u64 + 0xffff_ffff) & !0xffff_ffff;
+        let root = (self.root_dispersion as u64) << 32 | self.reference_id as u64;
+        root.wrapping_add(growth)
     }
 
     /// Leap indicator that replies give.
@@ -184,22 +192,22 @@ impl RefSnapshot {
         ReferenceId(self.reference_id)
     }
 
-    /// The snapshot as it lies in a slot of the ring.
+    /// The snapshot as it lies in a slot of the ring: what replies hold as it is does in network order.
     #[inline(always)]
     #[must_use]
     pub const fn to_words(&self) -> [u64; SNAPSHOT_WORDS] {
-        let options = (self.leap_step.cast_unsigned() as u64) << 16
-            | (self.min_poll.cast_unsigned() as u64) << 8
+        let options = (self.min_poll.cast_unsigned() as u64) << 24
+            | (self.leap_step.cast_unsigned() as u64) << 8
             | self.fuzz_mask as u64;
         [
             self.base_ns,
             self.base_ntp,
             self.multiplier,
             self.valid_until_ns,
-            self.head,
-            (self.dispersion_rate as u64) << 32 | self.root_dispersion as u64,
-            options << 32 | self.reference_id as u64,
-            self.reference_timestamp,
+            self.head.to_be(),
+            (self.root_dispersion as u64) << 32 | self.reference_id as u64,
+            options << 32 | self.dispersion_rate as u64,
+            self.reference_timestamp.to_be(),
             self.leap_at_ns,
         ]
     }
@@ -214,15 +222,15 @@ impl RefSnapshot {
             base_ntp: words[1],
             multiplier: words[2],
             valid_until_ns: words[VALID_UNTIL_WORD],
-            head: words[4],
-            root_dispersion: words[5] as u32,
-            dispersion_rate: (words[5] >> 32) as u32,
-            reference_id: words[6] as u32,
-            min_poll: ((words[6] >> 40) as u8).cast_signed(),
+            head: u64::from_be(words[4]),
+            root_dispersion: (words[5] >> 32) as u32,
+            dispersion_rate: words[6] as u32,
+            reference_id: words[5] as u32,
+            min_poll: (words[6].cast_signed() >> 56) as i8,
             fuzz_mask: (words[6] >> 32) as u8,
-            reference_timestamp: words[7],
+            reference_timestamp: u64::from_be(words[7]),
             leap_at_ns: words[8],
-            leap_step: ((words[6] >> 48) as u8).cast_signed(),
+            leap_step: ((words[6] >> 40) as u8).cast_signed(),
         }
     }
 }
@@ -343,7 +351,7 @@ mod tests {
         #[test]
         fn words_survive_the_round_trip(words: [u64; SNAPSHOT_WORDS]) {
             let mut kept = words;
-            kept[6] &= 0x00ff_ffff_ffff_ffff;
+            kept[6] &= 0xff00_ffff_ffff_ffff;
             prop_assert_eq!(RefSnapshot::from_words(&words).to_words(), kept);
         }
     }
