@@ -39,6 +39,8 @@ pub struct Oscillator {
     pub flicker: f64,
     /// Changes that come once.
     pub shifts: Vec<Shift>,
+    /// Times at which all its clocks go forward at once, so that no two of them tell of it.
+    pub slips: Vec<Slip>,
     /// What the clock is ahead of true time at the start, seconds.
     pub ahead_s: f64,
 }
@@ -61,6 +63,15 @@ impl Shift {
     }
 }
 
+/// What a counter skips: that of a virtual machine which moved to another host, say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Slip {
+    /// When, whole seconds since the start.
+    pub at_s: f64,
+    /// By how much, seconds.
+    pub by_s: f64,
+}
+
 impl Default for Oscillator {
     fn default() -> Self {
         Self {
@@ -70,6 +81,7 @@ impl Default for Oscillator {
             period_s: 1.0,
             flicker: 0.0,
             shifts: Vec::new(),
+            slips: Vec::new(),
             ahead_s: 0.1,
         }
     }
@@ -182,6 +194,11 @@ impl KernelClock {
             + self.flickers.iter().sum::<f64>()
             + self.oscillator.shifts.iter().map(|shift| shift.by(second)).sum::<f64>()
             + self.oscillator.temperature * phase.sin();
+        let slips =
+            self.oscillator.slips.iter().filter(|slip| slip.at_s.total_cmp(&second).is_eq());
+        let by_s: f64 = slips.map(|slip| slip.by_s).sum();
+        self.ahead_s += by_s;
+        self.mono_s += by_s;
     }
 
     /// Flicker noise as a sum of noises that forget after times a decade apart.
@@ -357,6 +374,28 @@ mod tests {
         assert!((clock.correct(0.5) - 0.1).abs() < 1e-12, "beyond the range of ticks");
         clock.adjtimex(10_000, 600 << 16);
         assert!((clock.correction() - 5e-4).abs() < 1e-15, "beyond the range of frequencies");
+    }
+
+    #[test]
+    fn slip_puts_all_clocks_forward_once_so_that_none_tells_of_it() {
+        let slips = vec![Slip { at_s: 3.0, by_s: 0.25 }];
+        let exact =
+            Oscillator { frequency: 0.0, wander: 0.0, ahead_s: 0.0, ..Oscillator::default() };
+        let mut clock = KernelClock::new(Oscillator { slips, ..exact }, 1);
+        for second in 1..=5u8 {
+            let second = f64::from(second);
+            let before = clock.read();
+            clock.advance_to(second);
+            clock.begin_second(second);
+            let slipped_s = if second >= 3.0 { 0.25 } else { 0.0 };
+            assert!((clock.ahead_s() - slipped_s).abs() < 1e-12, "{second}");
+            let now = clock.read();
+            let slips = second.total_cmp(&3.0).is_eq();
+            let (passed_s, elapsed) =
+                if slips { (1.25, 1_250_000_000) } else { (1.0, 1_000_000_000) };
+            assert_eq!(now.time.since(before.time), duration(passed_s), "{second}");
+            assert_eq!(now.mono.since(before.mono), elapsed, "{second}");
+        }
     }
 
     #[test]

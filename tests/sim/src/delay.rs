@@ -50,6 +50,13 @@ pub enum Delay {
         /// The delay.
         delay: Box<Delay>,
     },
+    /// It grows evenly to a height in the first half of every period, and falls evenly in the second.
+    Triangle {
+        /// The period, seconds of true time.
+        period_s: f64,
+        /// The height, seconds.
+        height_s: f64,
+    },
     /// Another delay from an instant on, seconds since the start.
     From {
         /// The instant, seconds since the start.
@@ -91,6 +98,10 @@ impl Delay {
                 let delay_s = delay.draw(now_s, chance);
                 if now_s % period_s < *part_s { delay_s } else { 0.0 }
             }
+            Self::Triangle { period_s, height_s } => {
+                let phase = now_s % period_s / period_s;
+                height_s * 2.0 * phase.min(1.0 - phase)
+            }
             Self::From { start_s, delay } => {
                 let delay_s = delay.draw(now_s, chance);
                 if now_s >= *start_s { delay_s } else { 0.0 }
@@ -115,6 +126,15 @@ mod tests {
     fn mean(delay: &Delay, now_s: f64) -> f64 {
         let mut chance = Chance::new(7, 1);
         (0..200_000).map(|_| delay.draw(now_s, &mut chance)).sum::<f64>() / 2e5
+    }
+
+    #[test]
+    fn triangle_grows_and_falls_evenly() {
+        let triangle = Delay::Triangle { period_s: 100.0, height_s: 2.0 };
+        for (now_s, expected_s) in [(0.0, 0.0), (25.0, 1.0), (50.0, 2.0), (75.0, 1.0), (125.0, 1.0)]
+        {
+            assert!((mean(&triangle, now_s) - expected_s).abs() < 1e-9, "{now_s}");
+        }
     }
 
     #[test]

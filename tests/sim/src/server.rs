@@ -29,6 +29,8 @@ pub struct Server {
     pub duplicated: f64,
     /// What its clock is ahead of true time, seconds.
     pub ahead_s: f64,
+    /// How its clock strays from that.
+    pub straying: Straying,
     /// What it says that its clock is off by at most, seconds: its root dispersion.
     pub dispersion_s: f64,
     /// Its stratum.
@@ -74,6 +76,36 @@ impl Outage {
     }
 }
 
+/// What a clock strays by that something else keeps near true time: it comes back to it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Straying {
+    /// Standard deviation, seconds.
+    pub deviation_s: f64,
+    /// Time after which 63 % are forgotten, seconds; 0 when every reading is off by something else.
+    pub time_constant_s: f64,
+    away_s: f64,
+    at_s: f64,
+}
+
+impl Straying {
+    /// A clock that strays.
+    #[must_use]
+    pub fn by(deviation_s: f64, time_constant_s: f64) -> Self {
+        Self { deviation_s, time_constant_s, ..Self::default() }
+    }
+
+    /// What it is ahead at `now_s`, an Ornstein-Uhlenbeck process.
+    fn at(&mut self, now_s: f64, chance: &mut Chance) -> f64 {
+        if self.deviation_s > 0.0 {
+            let elapsed_s = (now_s - std::mem::replace(&mut self.at_s, now_s)).max(0.0);
+            let kept = (-elapsed_s / self.time_constant_s.max(f64::MIN_POSITIVE)).exp();
+            let new = (1.0 - kept * kept).sqrt() * chance.normal();
+            self.away_s = kept * self.away_s + self.deviation_s * new;
+        }
+        self.away_s
+    }
+}
+
 impl Server {
     /// A perfect server behind a path.
     #[must_use]
@@ -85,6 +117,7 @@ impl Server {
             loss: 0.0,
             duplicated: 0.0,
             ahead_s: 0.0,
+            straying: Straying::default(),
             dispersion_s: 0.0,
             stratum: 1,
             leap: LeapIndicator::Normal,
@@ -124,7 +157,8 @@ impl Server {
                 arrivals_s.push(there_s + self.late_s + again_s);
             }
         }
-        let time = clock.true_time(there_s) + duration(self.ahead_s);
+        let ahead_s = self.ahead_s + self.straying.at(now_s + there_s, chance);
+        let time = clock.true_time(there_s) + duration(ahead_s);
         let leap = if clock.has_leapt(there_s) { LeapIndicator::Normal } else { self.leap };
         let mut reply = self.reply(request, time, leap);
         if self.interleaves && !self.silent {
@@ -163,4 +197,25 @@ impl Server {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
 fn short(seconds: f64) -> NtpShort {
     NtpShort::from_bits((seconds * 65_536.0).floor() as u32 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_that_strays_is_off_by_its_deviation_and_comes_back_in_its_time() {
+        let mut chance = Chance::new(5, 1);
+        for (time_constant_s, kept) in [(0.0, 0.0), (1000.0, (-0.1f64).exp())] {
+            let mut straying = Straying::by(1e-4, time_constant_s);
+            let away: Vec<f64> =
+                (1..100_000).map(|at| straying.at(100.0 * f64::from(at), &mut chance)).collect();
+            let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / 1e5;
+            let variance = mean(&mut away.iter().map(|away_s| away_s * away_s));
+            let with_next = mean(&mut away.windows(2).map(|pair| pair[0] * pair[1]));
+            assert!((variance / 1e-8 - 1.0).abs() < 0.1, "{variance}");
+            assert!((with_next / variance - kept).abs() < 0.02, "{with_next}");
+        }
+        assert!(Straying::default().at(5.0, &mut chance).abs() < f64::MIN_POSITIVE);
+    }
 }

@@ -2,17 +2,20 @@
 
 mod chrony;
 
-use crate::clock::{Oscillator, Shift};
+use crate::clock::{Oscillator, Shift, Slip};
 use crate::delay::Delay;
 use crate::scenario::{Scenario, address, base, long, server};
-use crate::server::{Outage, Server};
+use crate::server::{Outage, Server, Straying};
 
 /// All of them.
 #[must_use]
 pub fn unseen() -> Vec<Scenario> {
     let kinds = [tails(), routes(), clocks(), others(), links(), shapes(), jumps(), intervals()];
     let all = kinds.into_iter().chain([together()]).flatten();
-    all.map(|it| Scenario { chrony: chrony::chrony(it.name), ..it }).collect()
+    all.chain(servers_that_stray())
+        .chain(slow_changes())
+        .map(|it| Scenario { chrony: chrony::chrony(it.name), ..it })
+        .collect()
 }
 
 fn unseen_in(name: &'static str, servers: Vec<Server>) -> Scenario {
@@ -153,12 +156,10 @@ fn shapes() -> Vec<Scenario> {
     ]
 }
 
-/// The base's clock, put forward within a second: when, seconds; by how much, seconds. Nobody is told.
+/// The base's clock, put forward at once: when, seconds; by how much, seconds. Nobody is told.
 fn slips(slips: &[(f64, f64)]) -> Oscillator {
-    const AT_ONCE_S: f64 = 1e-6;
-    let both =
-        |&(at_s, by_s): &(f64, f64)| [(at_s, by_s, AT_ONCE_S), (at_s + 1.0, -by_s, AT_ONCE_S)];
-    shifting(&slips.iter().flat_map(both).collect::<Vec<_>>())
+    let slip = |&(at_s, by_s): &_| Slip { at_s, by_s };
+    Oscillator { slips: slips.iter().map(slip).collect(), ..Oscillator::default() }
 }
 
 /// Clocks that jump, or change by much.
@@ -239,5 +240,54 @@ fn together() -> Vec<Scenario> {
         unseen_in("two-near", (1..=2).map(near).collect()),
         unseen_in("four-near", (1..=4).map(near).collect()),
         unseen_in("five-wan", wide),
+    ]
+}
+
+/// Servers whose own clocks are not perfect.
+fn servers_that_stray() -> Vec<Scenario> {
+    let near = || server(1, &Delay::queued(1e-3, 5e-5));
+    let straying = |deviation_s, time_constant_s| Server {
+        straying: Straying::by(deviation_s, time_constant_s),
+        ..near()
+    };
+    let three = (1..=3).map(|number| Server {
+        straying: Straying::by(1e-4, 1000.0),
+        ..server(number, &Delay::queued(1e-3, 5e-5))
+    });
+    vec![
+        unseen_in("noisy-server", vec![straying(2e-4, 0.0)]),
+        unseen_in("straying-server", vec![straying(1e-4, 600.0)]),
+        unseen_in("slowly-straying", vec![straying(1e-3, 10_000.0)]),
+        unseen_in("three-straying", three.collect()),
+    ]
+}
+
+/// Delays that change slowly, or back and forth.
+fn slow_changes() -> Vec<Scenario> {
+    let queue = || Delay::queued(5e-3, 1e-4);
+    let flap = |by_s| Delay::Periodic {
+        period_s: 2_300.0,
+        part_s: 700.0,
+        delay: Box::new(Delay::Fixed(by_s)),
+    };
+    let daily = |height_s| Delay::Triangle { period_s: 20_000.0, height_s };
+    let coalesced = Delay::Fixed(2e-5) + Delay::Uniform(5e-5);
+    let quiet = Oscillator { wander: 1e-10, ..Oscillator::default() };
+    let wild = Oscillator { wander: 1e-6, ..Oscillator::default() };
+    let half = Server { loss: 0.5, ..server(1, &Delay::queued(0.02, 2e-3)) };
+    vec![
+        unseen_in("flapping", vec![server(1, &(queue() + flap(5e-3)))]),
+        unseen_in("flapping-back", vec![Server::new(address(1), queue(), queue() + flap(1e-3))]),
+        unseen_in("daily-delay", vec![server(1, &(queue() + daily(0.01)))]),
+        unseen_in("daily-asymmetry", vec![Server::new(address(1), queue(), queue() + daily(2e-3))]),
+        Scenario {
+            oscillator: quiet,
+            ..unseen_in(
+                "coalesced",
+                vec![Server::new(address(1), Delay::queued(2e-5, 2e-6), coalesced)],
+            )
+        },
+        unseen_with("wild-clock", wild),
+        unseen_in("loss-50-wan", vec![half]),
     ]
 }

@@ -59,6 +59,7 @@ pub(super) fn observation(
     let before_shift = record.at_s < path.shifted_at_s();
     let least_s = if before_shift { record.least_delay_s } else { path.least_s() };
     let half_s = f64::midpoint(delay_s - least_s, excess_s).max(excess_s / 2.0).min(delay_s / 2.0);
+    let softness_s = (SOFTNESS * unit_s + precision_s).hypot(path.straying.noise_s());
     // A spike may be in either direction: what is usual says nothing of it.
     let usual = 2.0 * half_s < MOST_SCALES * path.scale_s();
     if let Some(asymmetry) = path.asymmetry() {
@@ -67,13 +68,13 @@ pub(super) fn observation(
         return Observation {
             offset_s: record.offset_s + asymmetry * (delay_s - least_s).max(0.0),
             half_width_s: left_s + precision_s,
-            softness_s: SOFTNESS * unit_s + precision_s,
+            softness_s,
             ..vague
         };
     }
     Observation {
         half_width_s: half_s + precision_s,
-        softness_s: SOFTNESS * unit_s + precision_s,
+        softness_s,
         tilt: if usual { tilt } else { 0.0 },
         ..vague
     }

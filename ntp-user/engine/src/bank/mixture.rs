@@ -22,6 +22,8 @@ pub(super) struct Outcome {
     pub(super) inlier: f64,
     /// Its expected error, seconds.
     pub(super) error_s: f64,
+    /// Logarithm of the density with which it was foretold.
+    pub(super) ln_evidence: f64,
 }
 
 /// The clock at an instant.
@@ -39,6 +41,8 @@ pub(super) struct ClockState {
 #[derive(Clone, Debug)]
 pub(super) struct Mixture {
     models: Vec<Model>,
+    /// Growth of the variance of the offset besides, s^2 a second.
+    walk: f64,
     at_s: f64,
 }
 
@@ -65,12 +69,18 @@ impl Mixture {
             let prior = density(model) / total;
             Model { wander: 10f64.powf(log10(model)), prior, weight: prior, state }
         };
-        Self { models: (0..MODELS).map(model).collect(), at_s }
+        let models = (0..MODELS).map(model).collect();
+        Self { models, walk: 0.0, at_s }
     }
 
     /// The time that the states are of, on the raw clock.
     pub(super) fn at_s(&self) -> f64 {
         self.at_s
+    }
+
+    /// From now on the offset's variance grows by so much besides, s^2 a second.
+    pub(super) fn set_walk(&mut self, walk: f64) {
+        self.walk = walk;
     }
 
     /// Takes an observation made at `at_s`.
@@ -85,7 +95,7 @@ impl Mixture {
             .collect();
         let largest = ln_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = ln_weights.iter().map(|ln| (ln - largest).exp()).sum();
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome { ln_evidence: largest + total.ln(), ..Outcome::default() };
         for ((model, updated), ln) in self.models.iter_mut().zip(&updates).zip(&ln_weights) {
             model.weight = (ln - largest).exp() / total;
             outcome.inlier += model.weight * updated.inlier;
@@ -100,7 +110,7 @@ impl Mixture {
         self.at_s = self.at_s.max(at_s);
         self.forget(1.0 - (-elapsed_s / MEMORY_S).exp());
         for model in &mut self.models {
-            model.state.predict(elapsed_s, model.wander);
+            model.state.predict(elapsed_s, model.wander, self.walk);
         }
     }
 
@@ -123,12 +133,9 @@ impl Mixture {
 
     /// The clock at `at_s`.
     pub(super) fn at(&self, at_s: f64) -> ClockState {
-        let elapsed_s = (at_s - self.at_s).max(0.0);
         let mut state = self.state();
         let wander = self.models.iter().map(|model| model.weight * model.wander).sum();
-        state.predict(elapsed_s, wander);
-        // Back in time, for the few milliseconds between samples of different sources.
-        state.mean[0] += (at_s - self.at_s).min(0.0) * state.mean[1];
+        state.predict(at_s - self.at_s, wander, self.walk);
         ClockState {
             offset_s: state.mean[0],
             offset_variance: state.covariance[0][0],
@@ -137,11 +144,12 @@ impl Mixture {
         }
     }
 
-    /// What an observation made at `at_s` is expected to say.
+    /// What an observation made at `at_s` is expected to say: one of a source that was not followed may be older than
+    /// those that were used already.
     pub(super) fn expected(&self, seen: &Observation, at_s: f64) -> Moments {
         let mut later = self.clone();
         for model in &mut later.models {
-            model.state.predict((at_s - self.at_s).max(0.0), model.wander);
+            model.state.predict(at_s - self.at_s, model.wander, self.walk);
         }
         later.state().expected(seen)
     }
@@ -194,4 +202,49 @@ fn blend(parts: &[(f64, &State)]) -> State {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(offset_s: f64) -> Observation {
+        Observation {
+            offset_s,
+            half_width_s: 1e-5,
+            softness_s: 1e-6,
+            tilt: 0.0,
+            delay_s: 1e-3,
+            bias: None,
+            bias_deviation_s: 0.0,
+        }
+    }
+
+    #[test]
+    fn what_an_older_sample_says_is_expected_for_its_own_time() {
+        let mut mixture = Mixture::new(0.0, 0.0, 1e-3, 1e-4, 1e-14);
+        for at_s in [64.0, 128.0, 192.0, 1000.0] {
+            mixture.step(&seen(1e-4 * at_s), at_s);
+        }
+        let expected = |at_s: f64| mixture.expected(&seen(0.0), at_s);
+        for at_s in [400.0, 999.99, 1000.0, 1600.0] {
+            assert!((expected(at_s).mean - 1e-4 * at_s).abs() < 2e-5, "{at_s}");
+            assert!((mixture.at(at_s).offset_s - 1e-4 * at_s).abs() < 2e-5, "{at_s}");
+        }
+        // What is further away, on either side, is less certain.
+        assert!(expected(400.0).variance > expected(1000.0).variance);
+        assert!(expected(1600.0).variance > expected(1000.0).variance);
+    }
+
+    #[test]
+    fn time_becomes_uncertain_by_what_its_only_source_walks() {
+        let mut mixture = Mixture::new(0.0, 0.0, 1e-3, 0.0, 1e-18);
+        for sample in 1..20 {
+            mixture.step(&seen(0.0), 64.0 * f64::from(sample));
+        }
+        let variance = |mixture: &Mixture| mixture.at(mixture.at_s() + 1000.0).offset_variance;
+        let before = variance(&mixture);
+        mixture.set_walk(1e-12);
+        assert!((variance(&mixture) - before - 1e-9).abs() < 1e-15);
+    }
 }

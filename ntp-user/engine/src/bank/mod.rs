@@ -12,6 +12,7 @@ mod pace;
 mod path;
 mod pending;
 mod raw;
+mod straying;
 mod tilt;
 mod truncated;
 mod window;
@@ -297,7 +298,13 @@ impl Bank {
 
     fn step(&mut self, record: Record) -> Vec<(Record, Outcome)> {
         let Some(mut window) = self.window.take() else { return Vec::new() };
-        let outcomes = window.add(record, |record| self.observation(record));
+        window.set_walk(self.walk());
+        let outcomes = if window.add(record, |record| self.observation(record)) {
+            let filtered = self.filter(&mut window, record.source);
+            window.settle(filtered)
+        } else {
+            Vec::new()
+        };
         self.window = Some(window);
         outcomes
     }

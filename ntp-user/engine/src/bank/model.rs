@@ -70,9 +70,10 @@ impl State {
         (0..STATES).rev().find(uncertain).map_or(0, |last| last + 1).max(2)
     }
 
-    /// Lets `elapsed_s` pass, in which the variance of the rate grows by `wander` a second.
-    pub(super) fn predict(&mut self, elapsed_s: f64, wander: f64) {
-        let (size, time) = (self.size(), elapsed_s);
+    /// Lets `elapsed_s` pass, in which the variance of the rate grows by `wander` a second, and that of the offset by `walk`
+    /// besides. Back in time it goes as well.
+    pub(super) fn predict(&mut self, elapsed_s: f64, wander: f64, walk: f64) {
+        let (size, time, span) = (self.size(), elapsed_s, elapsed_s.abs());
         self.mean[0] += time * self.mean[1];
         let covariance = &mut self.covariance;
         let of_rate = covariance[1];
@@ -82,13 +83,13 @@ impl State {
         for row in covariance.iter_mut().take(size) {
             row[0] += time * row[1];
         }
-        covariance[0][0] += wander * time.powi(3) / 3.0;
-        covariance[0][1] += wander * time.powi(2) / 2.0;
+        covariance[0][0] += wander * span.powi(3) / 3.0 + walk * span;
+        covariance[0][1] += wander * time * span / 2.0;
         covariance[1][0] = covariance[0][1];
-        covariance[1][1] += wander * time;
+        covariance[1][1] += wander * span;
         for (state, row) in covariance.iter_mut().enumerate().skip(2) {
             if row[state] > 0.0 {
-                row[state] += BIAS_WALK * time;
+                row[state] += BIAS_WALK * span;
             }
         }
     }
@@ -290,7 +291,7 @@ mod tests {
     fn offset_runs_off_with_the_rate_and_becomes_uncertain() {
         let mut state = model(0.0).state;
         state.mean[1] = 1e-6;
-        state.predict(1000.0, 1e-18);
+        state.predict(1000.0, 1e-18, 0.0);
         assert!((state.mean[0] - 1e-3).abs() < 1e-12);
         let expected = 1e-16 * 1e6 + 1e-18 * 1e9 / 3.0;
         assert!((state.covariance[0][0] / expected - 1.0).abs() < 1e-9);

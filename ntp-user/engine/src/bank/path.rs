@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::straying::Straying;
 use super::tilt::{Means, Tilt};
 
 /// Delays that are kept.
@@ -40,6 +41,7 @@ pub(super) struct Path {
     shifted_at_s: f64,
     samples: usize,
     tilt: Tilt,
+    pub(super) straying: Straying,
     /// Outliers in a row, and when the first of them was made, on the raw clock.
     pub(super) outliers: u32,
     pub(super) outliers_since_s: f64,
@@ -61,6 +63,7 @@ impl Path {
             shifted_at_s: f64::NEG_INFINITY,
             samples: 0,
             tilt: Tilt::default(),
+            straying: Straying::default(),
             outliers: 0,
             outliers_since_s: f64::INFINITY,
             last_good_s: f64::INFINITY,
@@ -155,6 +158,18 @@ impl Path {
         self.scale_s
     }
 
+    /// Mean time between the samples whose delays are known, seconds.
+    pub(super) fn interval_s(&self) -> f64 {
+        let first_s = self.delays.front().map_or(0.0, |&(at_s, _)| at_s);
+        let intervals = count(self.delays.len().saturating_sub(1).max(1));
+        ((self.last_s() - first_s) / intervals).max(self.precision_s)
+    }
+
+    /// Samples so far.
+    pub(super) fn samples(&self) -> usize {
+        self.samples
+    }
+
     /// Delays that are known.
     pub(super) fn known(&self) -> usize {
         self.delays.len()
@@ -187,7 +202,8 @@ impl Path {
     /// Variance of samples, s^2.
     pub(super) fn noise_variance(&self) -> f64 {
         let tilted = self.tilt().and_then(|_| self.tilt.means(self.scale_s));
-        tilted.map_or(self.scale_s * self.scale_s / 2.0, Means::variance)
+        let waits = tilted.map_or(self.scale_s * self.scale_s / 2.0, Means::variance);
+        waits + self.straying.noise_s().powi(2)
     }
 }
 

@@ -37,6 +37,20 @@ pub(super) struct Window {
     after: Mixture,
 }
 
+/// What filtering comes to.
+#[derive(Clone, Debug)]
+pub(super) struct Filtered {
+    after: Mixture,
+    outcomes: Vec<(Record, Outcome)>,
+}
+
+impl Filtered {
+    /// Logarithm of the density with which all samples were foretold.
+    pub(super) fn ln_evidence(&self) -> f64 {
+        self.outcomes.iter().map(|(_, outcome)| outcome.ln_evidence).sum()
+    }
+}
+
 impl Window {
     /// A window without samples.
     pub(super) fn new(mixture: Mixture) -> Self {
@@ -56,15 +70,15 @@ impl Window {
         sources
     }
 
-    /// Takes a sample in its place and filters all again; `observation` tells what a sample says as is known
-    /// now. Gives what became of each: of the new one nothing, if it is older than all that are kept.
+    /// Takes a sample in its place; `observation` tells what a sample says as is known now. Whether it is not older than all
+    /// that are kept.
     pub(super) fn add(
         &mut self,
         record: Record,
         observation: impl Fn(&Record) -> Observation,
-    ) -> Vec<(Record, Outcome)> {
+    ) -> bool {
         if record.at_s < self.before.at_s() {
-            return Vec::new();
+            return false;
         }
         let place = self.records.partition_point(|other| other.at_s <= record.at_s);
         self.records.insert(place, record);
@@ -73,10 +87,32 @@ impl Window {
         {
             self.before.step(&observation(&oldest), oldest.at_s);
         }
-        self.after.clone_from(&self.before);
-        let after = &mut self.after;
+        true
+    }
+
+    /// From now on the offset's variance grows by so much besides, s^2 a second.
+    pub(super) fn set_walk(&mut self, walk: f64) {
+        self.before.set_walk(walk);
+        self.after.set_walk(walk);
+    }
+
+    /// Samples of a source.
+    pub(super) fn count(&self, source: SourceId) -> usize {
+        self.records.iter().filter(|record| record.source == source).count()
+    }
+
+    /// Filters all samples again: the bank after the last, and what became of each.
+    pub(super) fn filter(&self, observation: impl Fn(&Record) -> Observation) -> Filtered {
+        let mut after = self.before.clone();
         let became = |record: &Record| (*record, after.step(&observation(record), record.at_s));
-        self.records.iter().map(became).collect()
+        let outcomes = self.records.iter().map(became).collect();
+        Filtered { after, outcomes }
+    }
+
+    /// Goes by what was filtered.
+    pub(super) fn settle(&mut self, filtered: Filtered) -> Vec<(Record, Outcome)> {
+        self.after = filtered.after;
+        filtered.outcomes
     }
 
     /// Lets go of the samples: the bank goes on from where it is, made uncertain as [`Mixture::doubt`] does.

@@ -2,7 +2,7 @@
 
 use ntp_common::time::NtpDuration;
 
-use super::{Discipline, MAX_FREQUENCY, Occasion, Orders, SHORTEST_SLEW_S};
+use super::{Discipline, MAX_FREQUENCY, Occasion, Orders, slew};
 use crate::conf::MakeStep;
 use crate::seams::Now;
 use crate::seconds;
@@ -32,7 +32,7 @@ impl Discipline {
         if offset_s.abs() > threshold_s {
             self.step_now(now)
         } else {
-            Orders { step: None, frequency: self.slew(SHORTEST_SLEW_S) }
+            Orders { step: None, frequency: self.slew(slew::SHORTEST_S) }
         }
     }
 
@@ -55,7 +55,7 @@ impl Discipline {
     pub(crate) fn correct_offset(&mut self, ahead_s: f64, now: &Now) -> f64 {
         self.ahead_s = self.remaining_s(now.time) - ahead_s;
         self.as_of = now.time;
-        self.slew(SHORTEST_SLEW_S)
+        self.slew(slew::SHORTEST_S)
     }
 
     /// Both: the clock is further ahead by `ahead_s` seconds, and runs faster by `fast` seconds a second than is known.
@@ -64,7 +64,7 @@ impl Discipline {
         self.ahead_s = self.remaining_s(now.time) - ahead_s;
         self.as_of = now.time;
         self.base = self.slower_by(fast);
-        self.slew(SHORTEST_SLEW_S)
+        self.slew(slew::SHORTEST_S)
     }
 
     /// The correction that makes the clock run true that runs faster by `fast` than is known.

@@ -9,6 +9,7 @@ mod change_limit;
 mod commands;
 mod fallback;
 mod offsets;
+mod slew;
 
 use ntp_common::time::{MonoNs, NtpDuration, NtpTimestamp};
 
@@ -29,15 +30,6 @@ const MAX_FREQUENCY: f64 = 0.1;
 pub(crate) const UNKNOWN_DEVIATION: f64 = 5e-4;
 /// Least standard deviation of a frequency off a drift file: machines start at another temperature.
 const STORED_DEVIATION: f64 = 5e-7;
-/// Length of a slew, in the time in which the clock strays by as much as its time is uncertain, its rate being as
-/// uncertain as it is.
-const GENTLE: f64 = 1.0;
-/// Longest slew, usually, in intervals between estimates.
-const MOST_INTERVALS: f64 = 2.0;
-/// An offset of twice as many deviations is slewed as fast as may be.
-const BEYOND_DOUBT: f64 = 8.0;
-/// Shortest slew, seconds.
-const SHORTEST_SLEW_S: f64 = 1.0;
 /// Corrections below this are not worth a slew, seconds.
 const NEGLIGIBLE_S: f64 = 1e-8;
 /// A correction that would be slewed for longer than this is told of, seconds.
@@ -194,7 +186,13 @@ impl Discipline {
             return Orders { step, frequency: self.resting() };
         }
         self.tell_of_long_slew();
-        let duration_s = self.slew_duration_s(estimate.offset_deviation_s, interval_s);
+        let duration_s = slew::duration_s(
+            self.ahead_s,
+            (estimate.offset_deviation_s, self.deviation),
+            interval_s,
+            self.offsets.updates,
+        );
+        let duration_s = self.slew_length * duration_s;
         Orders { step: None, frequency: self.slew(duration_s) }
     }
 
@@ -211,22 +209,13 @@ impl Discipline {
         })
     }
 
-    /// How long to slew, usually: so that what is still to be slewed and what slewing adds to the rate are in the
-    /// proportion of what both are uncertain by anyway, but at least until the next estimate and not for many of them;
-    /// faster when the clock is off beyond doubt.
-    fn slew_duration_s(&self, deviation_s: f64, interval_s: f64) -> f64 {
-        let gentle_s = GENTLE * deviation_s / self.deviation;
-        let certain_s = interval_s * BEYOND_DOUBT * deviation_s / self.ahead_s.abs();
-        self.slew_length * gentle_s.clamp(interval_s, MOST_INTERVALS * interval_s).min(certain_s)
-    }
-
     /// The frequency that does away with the remaining correction in `duration_s`, or as fast as allowed.
     fn slew(&mut self, duration_s: f64) -> f64 {
         self.slewing = self.ahead_s.abs() > NEGLIGIBLE_S;
         if !self.slewing {
             return self.resting();
         }
-        let rate = self.ahead_s / duration_s.max(SHORTEST_SLEW_S);
+        let rate = self.ahead_s / duration_s.max(slew::SHORTEST_S);
         let rate = rate.clamp(-self.max_slew_rate, self.max_slew_rate);
         (1.0 + self.resting()) * (1.0 + rate) - 1.0
     }
@@ -288,7 +277,7 @@ impl Discipline {
     pub(crate) fn slew_for_leap(&mut self, now: &Now) -> f64 {
         self.ahead_s = self.remaining_s(now.time);
         self.as_of = now.time;
-        self.slew(SHORTEST_SLEW_S)
+        self.slew(slew::SHORTEST_S)
     }
 
     /// Gives up the slew in progress, but not the correction. Gives the frequency to be set.
@@ -312,7 +301,7 @@ impl Discipline {
         self.ahead_s = self.remaining_s(now.time);
         self.as_of = now.time;
         // A timer is late by a little, and the slew went too far by that: the rest is a slew of its own.
-        Some(self.slew(SHORTEST_SLEW_S))
+        Some(self.slew(slew::SHORTEST_S))
     }
 
     /// Whether the clock is so far off that slewing takes long, and may not be stepped.
@@ -486,6 +475,19 @@ mod tests {
         assert!((back + 83e-6).abs() < 10e-6, "{back}");
         discipline.clock_changed(NtpDuration::ZERO, back, &late);
         assert!(discipline.deadline().is_some_and(|end| end.since(late.mono) < 2_000_000_000));
+    }
+
+    #[test]
+    fn what_is_off_beyond_doubt_is_slewed_within_half_an_interval_and_faster_at_the_start_alone() {
+        let mut discipline = discipline(None);
+        let far = || estimate(0.01, 0.0);
+        let first = discipline.update(&far(), &at(0.0), 64.0).frequency;
+        assert!((first / 0.01 - 1.0).abs() < 1e-3, "{first}");
+        for _ in 0..slew::FIRST_UPDATES {
+            discipline.update(&estimate(0.0, 0.0), &at(0.0), 64.0);
+        }
+        let later = discipline.update(&far(), &at(0.0), 64.0).frequency;
+        assert!((later / (0.01 / 32.0) - 1.0).abs() < 1e-3, "{later}");
     }
 
     #[test]

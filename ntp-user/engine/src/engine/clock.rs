@@ -18,6 +18,8 @@ use crate::source::Source;
 
 /// Bounds of the last sample that an estimate may be off from it: its own, and the truth's.
 const TOLERANCE: f64 = 2.0;
+/// The next update is expected after as many requests as are sent for an answer, and no more than eight.
+const LEAST_SHARE: f64 = 0.125;
 
 impl<R: Rng> Engine<R> {
     /// Corrects the clock when there is something to follow again. What was not enough to keep the clock's own
@@ -41,7 +43,8 @@ impl<R: Rng> Engine<R> {
         let sources: Vec<&Source> = chosen.iter().filter_map(|id| self.sources.get(id)).collect();
         let Some(&best) = sources.first().filter(|_| chosen.contains(&id)) else { return };
         let Some(estimate) = self.bank.estimate(now.time) else { return };
-        let interval_s = best.polling().current_interval_s();
+        let share = best.answered_share().max(LEAST_SHARE);
+        let interval_s = best.polling().current_interval_s() / share;
         let Some(upstream) = upstream(best, &estimate, now) else { return };
         let estimate = steered_after(&estimate, best);
         self.apply(&estimate, upstream, interval_s, now, actions);

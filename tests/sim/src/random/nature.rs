@@ -19,6 +19,7 @@ pub(super) fn oscillator(longest_s: f64, chance: &mut Chance) -> Oscillator {
         ahead_s,
         flicker: *pick(&[0.0, 0.0, 1e-9, 1e-8], chance),
         shifts: (0..*pick(&[0, 0, 1, 3], chance)).map(|_| shift(longest_s, chance)).collect(),
+        slips: Vec::new(),
     }
 }
 

@@ -154,6 +154,27 @@ fn longer_slews_are_gentler() {
 }
 
 #[test]
+fn slews_take_longer_where_answers_are_rare() {
+    let worst = |loss: f64| {
+        let text = lines(1, "minpoll 6 maxpoll 6");
+        let mut world = setup::world(&text, clock(0.0), servers(1), 1);
+        for server in &mut world.machine_mut().servers {
+            server.loss = loss;
+        }
+        world.run(30_000.0);
+        for server in &mut world.machine_mut().servers {
+            server.ahead_s = 2e-3;
+        }
+        let trace = world.run(10_000.0);
+        trace.iter().map(|moment| moment.frequency.abs()).fold(0.0, f64::max)
+    };
+    let (always, rarely) = (worst(0.0), worst(0.8));
+    // 2 ms in half of 64 s, and in five times as long.
+    assert!((always / 62.5e-6 - 1.0).abs() < 0.2, "{always}");
+    assert!((rarely / 12.5e-6 - 1.0).abs() < 0.5, "{rarely}");
+}
+
+#[test]
 fn clock_that_is_left_alone_falls_back_on_its_mean_frequency() {
     for seed in SEEDS {
         let oscillator = Oscillator { wander: 1e-11, ..clock(0.0) };

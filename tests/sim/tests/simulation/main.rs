@@ -20,5 +20,6 @@ mod serving;
 mod smear;
 mod sources;
 mod steering;
+mod straying;
 mod table;
 mod temperature;
