@@ -100,7 +100,7 @@ impl Field {
 
     /// Has replies taken in by a thread of the clients' interface on the CPU that sends, so that the server's CPU does
     /// nothing that a server's CPU does not. The interface has the sink by now.
-    fn poll_replies(&self) -> Result<()> {
+    pub(crate) fn poll_replies(&self) -> Result<()> {
         match self.polling {
             Polling::BySender | Polling::Steered => return Ok(()),
             Polling::ByThread | Polling::SteeredBothWays => {}

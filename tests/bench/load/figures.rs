@@ -17,11 +17,11 @@ use crate::table::Table;
 /// is one of those.
 const WINDOW_S: f64 = 0.4;
 /// The latency of one reply in so many is measured: none is shown, and a CPU that reads the clock for each sends less.
-const LATENCY_EVERY: u32 = 64;
+pub(crate) const LATENCY_EVERY: u32 = 64;
 /// How long a server is kept beyond its limit each time.
-const OVERLOAD: Duration = Duration::from_millis(500);
+pub(crate) const OVERLOAD: Duration = Duration::from_millis(500);
 /// How far beyond the most that it has answered so far.
-const FACTORS: [f64; 6] = [1.1, 1.2, 1.4, 1.2, 1.4, 2.0];
+pub(crate) const FACTORS: [f64; 6] = [1.1, 1.2, 1.4, 1.2, 1.4, 2.0];
 
 /// A server's figures.
 #[derive(Clone, Debug)]

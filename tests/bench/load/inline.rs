@@ -6,14 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use ntp_lab::{NtpXdpd, Passing, Profile};
-use ntp_xdp::load::frame::{Clients, Route, template};
-use ntp_xdp::load::frames::{Frames, Replies};
-use ntp_xdp::load::mix::Kind;
-use ntp_xdp::load::neighbour::station_of;
+use ntp_xdp::load::frames::Replies;
 use ntp_xdp::load::outcome::Step;
-use ntp_xdp::load::request::{MAX_PAYLOAD, Requests};
 
-use crate::field::{CLIENTS, Field, LAN, LOAD_CPU, Polling, SERVER, SERVER_CPU};
+use crate::field::{Field, LAN, LOAD_CPU, Polling, SERVER_CPU};
+use crate::generator::Generator;
 use crate::servers::{Candidate, Running};
 use crate::table::Table;
 
@@ -38,8 +35,7 @@ enum Answering {
 /// A server in a field of its own, with what sends to it.
 struct Subject {
     name: &'static str,
-    frames: Frames,
-    route: Route,
+    generator: Generator,
     // Dropped before the hosts that they run in.
     _program: Option<Passing>,
     _server: Option<Running>,
@@ -63,7 +59,7 @@ pub(crate) fn run(table: &mut Table) -> Result<()> {
     for clients in SPREADS {
         let mut least = vec![f64::INFINITY; subjects.len()];
         for subject in &mut subjects {
-            subject.load(clients)?;
+            subject.generator.set_clients(clients)?;
         }
         for _ in 0..ROUNDS {
             for (subject, least) in subjects.iter_mut().zip(&mut least) {
@@ -90,31 +86,14 @@ impl Subject {
                 (None, Some(candidate.start_on(&field, LOAD_CPU)?), Replies::Ntp)
             }
         };
-        let route = Route {
-            stations: [
-                field.server.enter(|| station_of(LAN))?,
-                field.client.enter(|| station_of(LAN))?,
-            ],
-            vlans: Vec::new(),
-            server: (SERVER, ntp_common::wire::NTP_PORT).into(),
-        };
-        let port = route.server.port();
-        let frames = field.client.enter(|| Frames::open(LAN, port, replies, 1, &[SERVER_CPU]))?;
-        Ok(Self { name, frames, route, _program: program, _server: server, _field: field })
-    }
-
-    fn load(&mut self, clients: u64) -> Result<()> {
-        let mut payload = [0; MAX_PAYLOAD];
-        let len = Requests::default().write(Kind::Plain, 0, 0, 0, &mut payload);
-        let clients = Clients { first: CLIENTS.into(), count: clients };
-        let template = template(&self.route, clients, Kind::Plain, &payload[..len], true);
-        self.frames.load(&[(template.map_err(anyhow::Error::msg)?, 1.0)])
+        let generator = Generator::open(&field, replies, 1, SERVER_CPU)?;
+        Ok(Self { name, generator, _program: program, _server: server, _field: field })
     }
 
     /// Processor time of a request, nanoseconds.
     fn measure(&mut self) -> Result<f64> {
         let step = Step { rate: None, duration: DURATION };
-        let outcome = self.frames.step(step, |_| {})?;
+        let outcome = self.generator.frames.step(step, |_| {})?;
         // A few are lost when others are given the CPU: the rings between the ends are short.
         ensure!(
             outcome.loss() < 0.02,

@@ -1,8 +1,10 @@
-//! Ours on two CPUs: one sends, the other is the server's; with XDP and without, beside chrony; then a flood.
+//! Ours on two CPUs: one sends, the other is the server's; with XDP and without, beside chrony; what a program
+//! that does nothing but send frames back reaches there; then a flood.
 
 use anyhow::Result;
 use ntp_lab::{NtpXdpd, Profile};
 
+use crate::ceiling;
 use crate::figures::Figures;
 use crate::flood;
 use crate::servers::{Candidate, chronyd};
@@ -20,5 +22,6 @@ pub(crate) fn run(table: &mut Table, tries: usize) -> Result<()> {
     for candidate in &candidates {
         Figures::measure(candidate, tries)?.rows(table, candidate.name, chronyd.name);
     }
+    ceiling::run(table, chronyd.name)?;
     flood::run(table, &daemon)
 }

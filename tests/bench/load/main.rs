@@ -8,9 +8,11 @@
     reason = "counts are far below 2^53, and are shown in a few digits"
 )]
 
+mod ceiling;
 mod field;
 mod figures;
 mod flood;
+mod generator;
 mod inline;
 mod live;
 mod machine;
