@@ -137,6 +137,8 @@ fn log2(value: f64) -> i8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estimate::KnownFrequency;
+    use ntp_common::time::NtpTimestamp;
 
     fn path(samples: u32) -> Path {
         let mut path = Path::new(1e-9);
@@ -176,6 +178,20 @@ mod tests {
                 assert!(right, "{found} for {wanted}");
             }
         }
+    }
+
+    #[test]
+    fn time_walks_with_a_source_that_is_alone_and_not_with_one_of_several() {
+        let time = NtpTimestamp::from_bits(4_000_000_000 << 32);
+        let known = KnownFrequency { correction: 0.0, deviation: 1e-4, at: time, unseen: 1e-6 };
+        let mut bank = Bank::new(known, 1e-9, time, 0.0);
+        let walking = Straying { walk: Amount(Some(-10)), ..Straying::default() };
+        let mut first = path(20);
+        first.straying = walking;
+        bank.paths.insert(SourceId(0), first);
+        assert!((bank.walk() - walking.walk()).abs() < 1e-15 && bank.walk() > 0.0);
+        bank.paths.insert(SourceId(1), path(20));
+        assert!(bank.walk().abs() < f64::MIN_POSITIVE);
     }
 
     #[test]
