@@ -296,5 +296,9 @@ mod tests {
         let expected = 1e-16 * 1e6 + 1e-18 * 1e9 / 3.0;
         assert!((state.covariance[0][0] / expected - 1.0).abs() < 1e-9);
         assert!((state.covariance[1][1] / (1e-16 + 1e-15) - 1.0).abs() < 1e-9);
+        let mut earlier = model(0.0).state;
+        earlier.predict(-1000.0, 1e-18, 0.0);
+        assert!((earlier.covariance[0][0] / expected - 1.0).abs() < 1e-9);
+        assert!((earlier.covariance[0][1] / -(1e-13 + 5e-13) - 1.0).abs() < 1e-9);
     }
 }
