@@ -300,7 +300,7 @@ impl Bank {
         let Some(mut window) = self.window.take() else { return Vec::new() };
         window.set_walk(self.walk());
         let outcomes = if window.add(record, |record| self.observation(record)) {
-            let filtered = self.filter(&mut window, record.source);
+            let filtered = self.filter(&mut window, &record);
             window.settle(filtered)
         } else {
             Vec::new()

@@ -7,7 +7,7 @@
 
 use super::Bank;
 use super::path::Path;
-use super::window::{Filtered, Window};
+use super::window::{Filtered, Record, Window};
 use crate::seams::SourceId;
 
 /// Logarithm of the probability that there is nothing of a kind, over that of any amount.
@@ -92,7 +92,8 @@ impl Straying {
 
 impl Bank {
     /// Filters the samples as the source strays that explains them best: as is believed until now, or in one other way.
-    pub(super) fn filter(&mut self, window: &mut Window, source: SourceId) -> Filtered {
+    pub(super) fn filter(&mut self, window: &mut Window, record: &Record) -> Filtered {
+        let source = record.source;
         let filtered = window.filter(|record| self.observation(record));
         let path = self.paths.get(&source).filter(|_| window.count(source) >= FEWEST);
         let Some((straying, other)) =
@@ -100,6 +101,10 @@ impl Bank {
         else {
             return filtered;
         };
+        // The noise of a reference clock is stated.
+        if record.deviation_s.is_some() && other.noise != straying.noise {
+            return filtered;
+        }
         self.set_straying(window, source, other);
         let tried = window.filter(|record| self.observation(record));
         if straying.yields_to(other, filtered.ln_evidence(), tried.ln_evidence()) {

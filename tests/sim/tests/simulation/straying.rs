@@ -10,12 +10,12 @@ fn measured(name: &str) -> Row {
     Row::measure(scenario, 1, 7).expect("options are valid")
 }
 
-/// The bars of the comparison with chrony, with less room for the error itself where `least` is smaller.
-fn assert_better_than_chrony(row: &Row, least: f64) {
+/// The bars of the comparison with chrony; of its error at most this part.
+fn assert_better_than_chrony(row: &Row, part: f64) {
     let Row { scenario, ours } = row;
     let chrony = scenario.chrony.expect("chrony was measured");
     let name = scenario.name;
-    assert!(ours.rms_s * 1e6 <= least * chrony.rms_us, "{name}: {ours:?}");
+    assert!(ours.rms_s * 1e6 <= part * chrony.rms_us, "{name}: {ours:?}");
     assert!(ours.packets <= 1.1 * chrony.packets, "{name}: {ours:?}");
     assert!(ours.frequency_rms * 1e9 <= 1.2 * chrony.frequency_ppb, "{name}: {ours:?}");
 }
