@@ -34,6 +34,12 @@ impl Truth {
         Self { raw_at_start: raw(), utc_at_start: utc, leap_at: None }
     }
 
+    /// Time that the system clock is `ahead` nanoseconds behind now.
+    pub(crate) fn ahead_of_system(ahead: i64) -> Self {
+        let (raw_at_start, system) = read_together(raw, realtime);
+        Self { raw_at_start, utc_at_start: system + ahead, leap_at: None }
+    }
+
     /// As it would be with a second inserted before `midnight`.
     pub(crate) fn leaping_at(self, midnight: i64) -> Self {
         Self { leap_at: Some(midnight), ..self }
@@ -85,15 +91,8 @@ impl Truth {
 
     /// The system clock less true time, nanoseconds.
     pub(crate) fn offset(&self) -> i64 {
-        let compare = || {
-            let before = self.now();
-            let system = realtime();
-            let after = self.now();
-            let width = after.0 - before.0;
-            (width, system - self.utc(Instant(before.0 + width / 2)))
-        };
-        let comparisons = (0..TRIES).map(|_| compare());
-        comparisons.min_by_key(|(width, _)| *width).map_or(0, |(_, offset)| offset)
+        let (now, system) = read_together(|| self.now().0, realtime);
+        system - self.utc(Instant(now))
     }
 }
 
@@ -139,14 +138,21 @@ pub(crate) fn set_realtime(unix: i64) -> Result<()> {
 
 /// How far the system clock is from the monotonic one: changed by steps alone.
 pub(crate) fn steps_so_far() -> i64 {
-    let compare = || {
-        let before = monotonic();
-        let system = realtime();
-        let width = monotonic() - before;
-        (width, system - before - width / 2)
+    let (monotonic, system) = read_together(monotonic, realtime);
+    system - monotonic
+}
+
+/// What two clocks say at the same time: of some tries the one that was disturbed least, as the machine may do something
+/// else for milliseconds between one reading and the next.
+fn read_together(mut first: impl FnMut() -> i64, mut second: impl FnMut() -> i64) -> (i64, i64) {
+    let compare = |_| {
+        let before = first();
+        let between = second();
+        let width = first() - before;
+        (width, (before + width / 2, between))
     };
-    let comparisons = (0..TRIES).map(|_| compare());
-    comparisons.min_by_key(|(width, _)| *width).map_or(0, |(_, distance)| distance)
+    let comparisons = (0..TRIES).map(compare);
+    comparisons.min_by_key(|(width, _)| *width).map_or((0, 0), |(_, readings)| readings)
 }
 
 fn raw() -> i64 {
@@ -156,4 +162,29 @@ fn raw() -> i64 {
 fn read(clock: ClockId) -> i64 {
     // Linux has all of these clocks.
     clock_gettime(clock).map_or(0, |time| time.tv_sec() * SECOND + time.tv_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn machine_that_pauses_between_two_readings_is_asked_again() {
+        let time = Cell::new(0);
+        let reads = Cell::new(0);
+        let clock = |ahead: i64| {
+            let (time, reads) = (&time, &reads);
+            move || {
+                reads.set(reads.get() + 1);
+                // Before the second clock is read, and before the first is again; not always.
+                let pause = if [2, 6, 11].contains(&reads.get()) { 3_000_000 } else { 100 };
+                time.set(time.get() + pause);
+                time.get() + ahead
+            }
+        };
+        let (first, second) = read_together(clock(0), clock(SECOND));
+        assert_eq!(second - first, SECOND);
+    }
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::daemon::Daemon;
 use crate::devices::{self, CLOCK};
 use crate::guest::Guest;
-use crate::truth::{SECOND, Truth, realtime};
+use crate::truth::{SECOND, Truth};
 use crate::watch::{settled_after, worst_us};
 
 /// How far true time is ahead.
@@ -24,7 +24,7 @@ const LEARNING: Duration = Duration::from_secs(8);
 const WATCHED_S: f64 = 5.0;
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let truth = Truth::starting_at(realtime() + AHEAD);
+    let truth = Truth::ahead_of_system(AHEAD);
     devices::load(&truth, TAI)?;
     let start = truth.now();
     // Both clocks at one instant.

@@ -4,13 +4,13 @@ use anyhow::Result;
 
 use crate::daemon::Daemon;
 use crate::guest::{Guest, World};
-use crate::truth::{SECOND, Truth, realtime};
+use crate::truth::{SECOND, Truth};
 
 /// How far true time is ahead.
 const AHEAD: i64 = 325 * 86_400 * SECOND;
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let world = World::open(Truth::starting_at(realtime() + AHEAD))?;
+    let world = World::open(Truth::ahead_of_system(AHEAD))?;
     let start = world.truth.now();
     guest.figure("offset_at_start_days", world.offset_s() / 86_400.0);
     let daemon = Daemon::start("")?;

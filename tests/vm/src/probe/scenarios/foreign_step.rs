@@ -7,13 +7,13 @@ use crate::daemon::Daemon;
 use crate::guest::{Guest, World};
 use crate::kernel_clock;
 use crate::network::INTERFACE;
-use crate::truth::{SECOND, Truth, realtime};
+use crate::truth::{SECOND, Truth};
 
 /// By how much: 200 ms, less than `makestep` steps for.
 const STEP: i64 = SECOND / 5;
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let world = World::open(Truth::starting_at(realtime()))?;
+    let world = World::open(Truth::ahead_of_system(0))?;
     let daemon = Daemon::start(&format!("xdp {INTERFACE} mode native\n"))?;
     guest.with(daemon, |guest, daemon| {
         world.synchronised()?;

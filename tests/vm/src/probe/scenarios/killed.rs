@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use crate::daemon::{Daemon, drift_ppm};
 use crate::guest::{Guest, World};
 use crate::kernel_clock;
-use crate::truth::{RATE_PPM, SECOND, Truth, realtime};
+use crate::truth::{RATE_PPM, SECOND, Truth};
 
 /// How long the first daemon has to learn the frequency.
 const LEARNING: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ const SLEWING_PPM: f64 = 10_000.0;
 const PATIENCE_S: f64 = 20.0;
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let world = World::open(Truth::starting_at(realtime()))?;
+    let world = World::open(Truth::ahead_of_system(0))?;
     let first = Daemon::start("")?;
     guest.with(first, |_, _| {
         sleep(LEARNING);

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::daemon::Daemon;
 use crate::devices::{self, CLOCK, PULSES};
 use crate::guest::Guest;
-use crate::truth::{SECOND, Truth, realtime};
+use crate::truth::{SECOND, Truth};
 use crate::watch::{settled_after, worst_us};
 
 /// How far true time is ahead.
@@ -25,7 +25,7 @@ const LEARNING: Duration = Duration::from_secs(10);
 const WATCHED_S: f64 = 10.0;
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let truth = Truth::starting_at(realtime() + AHEAD);
+    let truth = Truth::ahead_of_system(AHEAD);
     devices::load(&truth, DEVICES)?;
     let start = truth.now();
     let daemon = Daemon::start_with(&format!(

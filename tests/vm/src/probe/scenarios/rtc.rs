@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::daemon::Daemon;
 use crate::guest::{Guest, World};
-use crate::truth::{SECOND, Truth, realtime, seconds, set_realtime};
+use crate::truth::{SECOND, Truth, seconds, set_realtime};
 
 /// What the kernel tells of `/dev/rtc0`: seconds of Unix time.
 const RTC: &str = "/sys/class/rtc/rtc0/since_epoch";
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const MOVED_S: f64 = 60.0;
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let world = World::open(Truth::starting_at(realtime() + AHEAD))?;
+    let world = World::open(Truth::ahead_of_system(AHEAD))?;
     // The system clock alone: setting it does not move the other.
     set_realtime(world.truth.utc(world.truth.now()))?;
     guest.figure("rtc_at_start_s", rtc_offset_s(&world)?);

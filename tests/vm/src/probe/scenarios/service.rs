@@ -17,7 +17,7 @@ use ntp_vm::system::{FIRST, SECOND};
 use crate::client::ask;
 use crate::guest::{Guest, World};
 use crate::network::{INTERFACE, PEER, UPSTREAM_PORT};
-use crate::truth::{Truth, realtime};
+use crate::truth::Truth;
 
 const UNIT: &str = "ntp-xdpd.service";
 const CONFIGURATION: &str = "/etc/ntp-xdp/ntp-xdp.conf";
@@ -38,7 +38,7 @@ const RELOADS: usize = 5;
 const GRANTED: [u32; 11] = [1, 0, 6, 7, 10, 12, 14, 23, 25, 38, 39];
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let world = World::open(Truth::starting_at(realtime()))?;
+    let world = World::open(Truth::ahead_of_system(0))?;
     let played = life(guest, &world);
     if played.is_err() {
         let words = ["--no-pager", "--output=short-monotonic", "--lines=200"];

@@ -33,7 +33,7 @@ struct Readings {
 }
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let world = World::open(Truth::starting_at(realtime() - AHEAD))?;
+    let world = World::open(Truth::ahead_of_system(-AHEAD))?;
     let start = world.truth.now();
     guest.figure("offset_at_start_ms", world.offset_s() * 1e3);
     let steps_before = steps_so_far();

@@ -13,7 +13,7 @@ use crate::daemon::Daemon;
 use crate::devices;
 use crate::guest::Guest;
 use crate::network::{PEER, SERVER_V4, STAMPING, UPSTREAM_PORT, set_stamping_up};
-use crate::truth::{SECOND, Truth, ntp, realtime, seconds};
+use crate::truth::{SECOND, Truth, ntp, seconds};
 use crate::upstream;
 use crate::watch::{settled_after, worst_us};
 
@@ -41,7 +41,7 @@ const WATCHED_S: f64 = 5.0;
 const REQUESTS: usize = 10;
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let truth = Truth::starting_at(realtime() + AHEAD);
+    let truth = Truth::ahead_of_system(AHEAD);
     devices::load(&truth, DEVICES)?;
     let (upstream, client) = set_stamping_up(|| {
         let server = SocketAddr::new(SERVER_V4, NTP_PORT);

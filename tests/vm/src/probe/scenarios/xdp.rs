@@ -7,13 +7,13 @@ use crate::client::ask;
 use crate::daemon::Daemon;
 use crate::guest::{Guest, World};
 use crate::network::INTERFACE;
-use crate::truth::{Truth, realtime};
+use crate::truth::Truth;
 
 /// Requests of each kind.
 const REQUESTS: usize = 100;
 
 pub(crate) fn play(guest: &mut Guest) -> Result<()> {
-    let world = World::open(Truth::starting_at(realtime()))?;
+    let world = World::open(Truth::ahead_of_system(0))?;
     let daemon = Daemon::start(&format!("xdp {INTERFACE} mode native\n"))?;
     guest.with(daemon, |guest, daemon| {
         world.synchronised()?;

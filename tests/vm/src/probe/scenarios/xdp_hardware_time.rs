@@ -15,7 +15,7 @@ use crate::daemon::Daemon;
 use crate::devices;
 use crate::guest::Guest;
 use crate::network::{SERVER_V4, STAMPING, ip, set_stamping_up};
-use crate::truth::{SECOND, Truth, realtime, seconds};
+use crate::truth::{SECOND, Truth, seconds};
 
 /// How much later than a packet came in the program sees it, seconds.
 const LATE_S: f64 = 0.2;
@@ -57,7 +57,7 @@ fn has_call() -> Result<bool> {
 
 /// Receive timestamps are when requests came in, or, without the hardware's, when the program saw them.
 fn stamping(guest: &mut Guest, has_call: bool) -> Result<()> {
-    let truth = Truth::starting_at(realtime());
+    let truth = Truth::ahead_of_system(0);
     devices::load(&truth, DEVICES)?;
     let server = SocketAddr::new(SERVER_V4, NTP_PORT);
     let client = set_stamping_up(move || Client::here([0; 4].into(), server))?;
