@@ -63,6 +63,11 @@ impl Fallback {
         if elapsed_s > 0.0 && self.used == 0 {
             self.means.iter_mut().for_each(|mean| mean.add(frequency, elapsed_s));
         }
+        self.skip(now);
+    }
+
+    /// The clock is updated now; what it has run on since the last time was not known well enough to be counted.
+    pub(super) fn skip(&mut self, now: MonoNs) {
         self.updated = Some(now);
         self.used = 0;
     }

@@ -30,6 +30,8 @@ const MAX_FREQUENCY: f64 = 0.1;
 pub(crate) const UNKNOWN_DEVIATION: f64 = 5e-4;
 /// Least standard deviation of a frequency off a drift file: machines start at another temperature.
 const STORED_DEVIATION: f64 = 5e-7;
+/// Bound of a frequency's error from which on it is not counted in means, seconds a second.
+const VAGUE_SKEW: f64 = 1e-5;
 /// Corrections below this are not worth a slew, seconds.
 const NEGLIGIBLE_S: f64 = 1e-8;
 /// A correction that would be slewed for longer than this is told of, seconds.
@@ -74,7 +76,8 @@ pub(crate) struct Discipline {
     base: f64,
     /// Its standard deviation.
     deviation: f64,
-    /// Bound of the error of `base` by a rate that was too uncertain to be taken; 0 when the last one was taken.
+    /// Bound of the error of `base` by a rate that is not in use: one that was too uncertain to be taken, or that a mean
+    /// has taken the place of. 0 when the last one is in use.
     untaken: f64,
     /// The correction in force: another one while slewing.
     in_force: f64,
@@ -161,7 +164,11 @@ impl Discipline {
     /// Takes an estimate made at `now`. `interval_s` is the time to the next one.
     pub(crate) fn update(&mut self, estimate: &Estimate, now: &Now, interval_s: f64) -> Orders {
         let time = now.time;
-        self.fallback.update(self.resting(), now.mono);
+        if self.skew() < VAGUE_SKEW {
+            self.fallback.update(self.base, now.mono);
+        } else {
+            self.fallback.skip(now.mono);
+        }
         let base = (1.0 + self.in_force) * (1.0 + estimate.slope) - 1.0;
         let skew = SKEW_DEVIATIONS * estimate.slope_deviation;
         if skew <= self.max_update_skew {
@@ -315,6 +322,7 @@ impl Discipline {
         self.ahead_s = self.remaining_s(now.time);
         self.as_of = now.time;
         let slew = (1.0 + self.in_force) / (1.0 + self.resting());
+        self.untaken = (base - self.base).abs() + self.skew();
         self.base = base;
         let frequency_ppm = self.clock_error() * 1e6;
         tracing::info!(
@@ -375,7 +383,7 @@ impl Discipline {
     pub(crate) fn known_frequency(&self, time: NtpTimestamp) -> KnownFrequency {
         KnownFrequency {
             correction: self.base,
-            deviation: self.deviation,
+            deviation: self.skew() / SKEW_DEVIATIONS,
             at: time,
             unseen: self.max_clock_error,
         }
@@ -390,7 +398,7 @@ impl Discipline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conf::Config;
+    use crate::conf::{Config, FallbackDrift};
     use proptest::prelude::*;
 
     fn at(seconds: f64) -> Now {
@@ -506,6 +514,34 @@ mod tests {
         assert!(discipline.clock_error().abs() < 1e-15);
         discipline.update(&estimate(0.0, 3e-4), &at(0.0), 64.0);
         assert!((discipline.clock_error() + 3e-4).abs() < 1e-6);
+    }
+
+    #[test]
+    fn mean_frequency_is_what_the_clock_was_measured_at_and_not_what_it_may_be_corrected_by() {
+        let fallbackdrift = Some(FallbackDrift { min_log2: 7, max_log2: 7 });
+        let config = Config { fallbackdrift, maxdrift_ppm: 50.0, ..Config::default() };
+        let mut discipline = Discipline::new(&EngineConfig::from_config(&config), &at(0.0));
+        discipline.start(0.0, None);
+        let clock_changed = |discipline: &mut Discipline, frequency, now: &Now| {
+            discipline.clock_changed(NtpDuration::ZERO, frequency, now);
+        };
+        // 300 ppm, of which 50 may be corrected; a vague first rate is not counted, a last one of 310 ppm is.
+        let slopes = [(0.0, 5e-4), (300e-6, 1e-9), (250e-6, 1e-9), (250e-6, 1e-9), (260e-6, 1e-9)];
+        let mut at_s = 0.0;
+        for (slope, slope_deviation) in slopes {
+            let estimate = Estimate { slope_deviation, ..estimate(0.0, slope) };
+            let orders = discipline.update(&estimate, &at(at_s), 64.0);
+            clock_changed(&mut discipline, orders.frequency, &at(at_s));
+            at_s += 64.0;
+        }
+        assert!(discipline.known_frequency(at(at_s).time).deviation < 2e-9);
+        let end = at(at_s + 64.0);
+        let frequency = discipline.fall_back(&end).unwrap();
+        assert!((frequency - 50e-6).abs() < 1e-9, "{frequency}");
+        let known = discipline.known_frequency(end.time);
+        assert!((known.correction - 300e-6).abs() < 1e-7, "{known:?}");
+        let bound = SKEW_DEVIATIONS * known.deviation;
+        assert!((10e-6..10.1e-6).contains(&bound), "the last one may still be right: {bound}");
     }
 
     proptest! {
