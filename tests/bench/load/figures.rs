@@ -20,6 +20,8 @@ const WINDOW_S: f64 = 0.4;
 pub(crate) const LATENCY_EVERY: u32 = 64;
 /// How long a server is kept beyond its limit each time.
 pub(crate) const OVERLOAD: Duration = Duration::from_millis(500);
+/// Part of the limit that a server must answer beyond it for its processor time to be an answer's.
+const LEAST_SHARE: f64 = 0.5;
 /// How far beyond the most that it has answered so far.
 pub(crate) const FACTORS: [f64; 6] = [1.1, 1.2, 1.4, 1.2, 1.4, 2.0];
 
@@ -30,8 +32,8 @@ pub(crate) struct Figures {
     pub(crate) limit: f64,
     /// The most answers a second, whatever was lost.
     pub(crate) peak: f64,
-    /// Processor time of an answer beyond the limit, nanoseconds: the least of all steps.
-    pub(crate) processor_ns: f64,
+    /// Processor time of an answer beyond the limit, nanoseconds: the least of all steps. `None`: it hardly answered then.
+    pub(crate) processor_ns: Option<f64>,
     raw: Value,
 }
 
@@ -64,24 +66,32 @@ impl Figures {
         Self {
             limit: self.limit.max(other.limit),
             peak: self.peak.max(other.peak),
-            processor_ns: self.processor_ns.min(other.processor_ns),
+            processor_ns: self.processor_ns.into_iter().chain(other.processor_ns).reduce(f64::min),
             raw: json!([self.raw, other.raw.clone()]),
         }
     }
 
     /// Puts the figures into the table, with their ratios to those of `against`.
     pub(crate) fn rows(&self, table: &mut Table, name: &str, against: &str) {
+        let processor_time = self.processor_ns.map(|value| ("processor time", value, "ns/answer"));
         for (what, value, unit) in [
             ("answers at 0.1 % loss", self.limit, "answers/s"),
             ("answers at peak", self.peak, "answers/s"),
-            ("processor time", self.processor_ns, "ns/answer"),
-        ] {
+        ]
+        .into_iter()
+        .chain(processor_time)
+        {
             table.row_against(
                 &format!("{name}: {what}"),
                 value,
                 unit,
                 &format!("{against}: {what}"),
             );
+        }
+        if processor_time.is_none() {
+            table.remark(format!(
+                "{name}: no processor time, as it hardly answers when it is asked more than it can"
+            ));
         }
         table.keep(name, &self.raw);
     }
@@ -91,14 +101,16 @@ fn search(test: &mut Test) -> Result<Figures> {
     let report = test.run()?;
     let limit = report.main_step().map_or(0.0, Outcome::answered_rate);
     let mut peak = report.steps.iter().map(Outcome::answered_rate).fold(0.0, f64::max);
-    let mut processor_ns = f64::INFINITY;
+    let mut processor_ns = None;
     let mut beyond = Vec::new();
     for factor in FACTORS {
         let rate = peak.max(1000.0) * factor;
         let busy = Busy::since_now(SERVER_CPU);
         let outcome = test.step(Step { rate: Some(rate), duration: OVERLOAD })?;
         let spent_ns = busy.seconds() * 1e9 / outcome.answered().max(1) as f64;
-        processor_ns = processor_ns.min(spent_ns);
+        if outcome.answered_rate() >= LEAST_SHARE * limit {
+            processor_ns = Some(processor_ns.map_or(spent_ns, |least: f64| least.min(spent_ns)));
+        }
         peak = peak.max(outcome.answered_rate());
         beyond.push(json!({
             "asked_per_second": rate, "sent_per_second": outcome.sent_rate(),
