@@ -6,8 +6,12 @@
 mod service;
 
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -46,6 +50,16 @@ pub(crate) struct VmArguments {
 
 /// What depends on the kernel, and is played on all. The rest is played on the newest alone, unless more is asked for.
 const ON_EVERY_KERNEL: [&str; 6] = ["xdp", "xdp-hardware-time", "days-off", "slew", "leap", "rtc"];
+
+/// Whoever prints an outcome.
+static PRINTING: Mutex<()> = Mutex::new(());
+
+/// A scenario that is to be played on a kernel.
+struct Guest<'a> {
+    scenario: &'static Scenario,
+    series: &'static str,
+    play: Box<dyn Fn() -> Verdict + Send + Sync + 'a>,
+}
 
 /// A scenario that was to be played on a kernel.
 struct Played {
@@ -110,7 +124,7 @@ fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Vec<Played>> {
         };
         kernels.push((series, ready));
     }
-    let mut all = Vec::new();
+    let mut guests: Vec<Guest<'_>> = service::guest(arguments, no_xdp)?.into_iter().collect();
     for (series, ready) in &kernels {
         let is_played = |it: &&Scenario| match &arguments.scenario {
             Some(name) => name == it.name,
@@ -121,12 +135,52 @@ fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Vec<Played>> {
                     || ON_EVERY_KERNEL.contains(&it.name)
             }
         };
-        // One after the other: guests that take each other's CPU are late.
         let scenarios = SCENARIOS.iter().filter(is_played);
-        all.extend(scenarios.map(|it| Played::new(it, series, ready, no_xdp)));
+        guests.extend(scenarios.map(|scenario| Guest {
+            scenario,
+            series,
+            play: Box::new(move || play_on(ready, scenario, no_xdp)),
+        }));
     }
-    all.extend(service::play(arguments, no_xdp)?);
+    // One after the other where guests that take each other's CPU would be late.
+    let (patient, others): (Vec<_>, Vec<_>) =
+        guests.iter().partition(|guest| guest.scenario.is_patient);
+    let mut all: Vec<Played> = others.into_iter().map(Guest::play).collect();
+    all.extend(side_by_side(&patient));
     Ok(all)
+}
+
+/// Plays guests on all processors, one on each at a time.
+fn side_by_side(guests: &[&Guest<'_>]) -> Vec<Played> {
+    let next = AtomicUsize::new(0);
+    let work = || -> Vec<Played> {
+        let taken = std::iter::from_fn(|| guests.get(next.fetch_add(1, Ordering::Relaxed)));
+        taken.map(|guest| guest.play()).collect()
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..processors).map(|_| scope.spawn(work)).collect();
+        let played = threads.into_iter().flat_map(|thread| match thread.join() {
+            Ok(played) => played,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        played.collect()
+    })
+}
+
+/// Plays a scenario on a kernel, if it can be.
+fn play_on(
+    ready: &Result<Ready, String>,
+    scenario: &'static Scenario,
+    no_xdp: Option<&str>,
+) -> Verdict {
+    match ready {
+        Ok(ready) => match ready.missing(scenario, no_xdp) {
+            None => ready.play(scenario),
+            Some(why) => Verdict::skipped(why.to_owned()),
+        },
+        Err(why) => Verdict::skipped(why.clone()),
+    }
 }
 
 /// The names of all scenarios.
@@ -186,29 +240,22 @@ impl Ready {
     }
 }
 
-impl Played {
-    /// Plays a scenario, if it can be, and prints what became of it.
-    fn new(
-        scenario: &'static Scenario,
-        series: &'static str,
-        ready: &Result<Ready, String>,
-        no_xdp: Option<&str>,
-    ) -> Self {
+impl Guest<'_> {
+    /// Plays, and prints what became of it.
+    fn play(&self) -> Played {
         let start = Instant::now();
-        let verdict = match ready {
-            Ok(ready) => match ready.missing(scenario, no_xdp) {
-                None => ready.play(scenario),
-                Some(why) => Verdict::skipped(why.to_owned()),
-            },
-            Err(why) => Verdict::skipped(why.clone()),
-        };
-        let played = Self { scenario, series, verdict, time: start.elapsed() };
+        let verdict = (self.play)();
+        let Self { scenario, series, .. } = *self;
+        let played = Played { scenario, series, verdict, time: start.elapsed() };
         played.print();
         played
     }
+}
 
-    /// Prints a line, and below it what else there is to say.
+impl Played {
+    /// Prints a line, and below it what else there is to say, all of it together.
     fn print(&self) {
+        let _alone = PRINTING.lock();
         let name = format!("{} {}", self.series, self.scenario.name);
         let Verdict { outcome, first_try, figures, log } = &self.verdict;
         let (said, took) = (self.scenario.sentence, elapsed(self.time));

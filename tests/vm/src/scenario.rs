@@ -18,6 +18,8 @@ pub struct Scenario {
     pub uses_xdp: bool,
     /// Whether it needs the module of devices.
     pub uses_devices: bool,
+    /// Whether nothing in it hangs on how soon the guest gets a processor, by far: it may be played beside another.
+    pub is_patient: bool,
     /// What must hold.
     pub bounds: &'static [Bound],
 }
@@ -43,6 +45,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: true,
         uses_devices: false,
+        is_patient: false,
         bounds: &[
             exactly("unanswered_v4", 0.0, "nothing is lost between two interfaces of one guest"),
             exactly("unanswered_v6", 0.0, "nothing is lost between two interfaces of one guest"),
@@ -62,6 +65,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: true,
         uses_devices: true,
+        is_patient: false,
         bounds: &[
             exactly("unanswered", 0.0, "nothing is lost between two interfaces of one guest"),
             exactly(
@@ -82,6 +86,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-01-01T00:00:00",
         uses_xdp: false,
         uses_devices: false,
+        is_patient: false,
         bounds: &[
             Bound {
                 figure: "offset_at_start_days",
@@ -100,6 +105,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
         uses_devices: false,
+        is_patient: false,
         bounds: &[
             Bound {
                 figure: "offset_at_start_ms",
@@ -128,6 +134,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-12-31T23:59:30",
         uses_xdp: true,
         uses_devices: false,
+        is_patient: false,
         bounds: &[
             exactly("kernel_armed", 1.0, "STA_INS two seconds before: leapsecmode is system"),
             Bound {
@@ -163,6 +170,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
         uses_devices: false,
+        is_patient: true,
         bounds: &[
             Bound {
                 figure: "rtc_at_start_s",
@@ -185,6 +193,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
         uses_devices: false,
+        is_patient: true,
         bounds: &[
             Bound {
                 figure: "off_the_rtc_s",
@@ -212,6 +221,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: true,
         uses_devices: false,
+        is_patient: false,
         bounds: &[
             exactly("foreign_steps", 1.0, "it is told once"),
             exactly("steps", 0.0, "200 ms are less than makestep's second"),
@@ -226,6 +236,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
         uses_devices: false,
+        is_patient: true,
         bounds: &[
             exactly("tick_at_start_us", 10_050.0, "5,000 ppm fast, as it was left"),
             at_most("within_1ms_after_s", 40.0, "the wrong frequency has to be learnt first"),
@@ -239,6 +250,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
         uses_devices: false,
+        is_patient: true,
         bounds: &[
             at_most("drift_error_in_skews", 3.0, "the drift file knows how little it knows"),
             Bound {
@@ -257,6 +269,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
         uses_devices: true,
+        is_patient: false,
         bounds: &[
             at_most("within_1ms_after_s", 10.0, "the first poll sets it"),
             exactly("steps", 1.0, "three seconds are more than makestep's one"),
@@ -274,6 +287,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
         uses_devices: true,
+        is_patient: false,
         bounds: &[
             at_most("within_1ms_after_s", 20.0, "until there are pulses enough for a sample"),
             at_most(
@@ -290,6 +304,7 @@ pub const SCENARIOS: &[Scenario] = &[
         starts: "2026-06-01T12:00:00",
         uses_xdp: false,
         uses_devices: true,
+        is_patient: false,
         bounds: &[
             at_most("within_1ms_after_s", 10.0, "four quick measurements, and a step"),
             at_most(

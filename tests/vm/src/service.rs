@@ -12,6 +12,7 @@ pub const SERVICE: Scenario = Scenario {
     starts: "2026-06-01T12:00:00",
     uses_xdp: true,
     uses_devices: false,
+    is_patient: true,
     bounds: &[
         exactly("started_beside_another", 0.0, "who keeps the clock is not driven out unasked"),
         exactly("others_left", 0.0, "one daemon at a time steers a clock"),

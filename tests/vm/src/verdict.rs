@@ -81,6 +81,7 @@ mod tests {
         starts: "2026-01-01",
         uses_xdp: false,
         uses_devices: false,
+        is_patient: false,
         bounds: &[Bound { figure: "offset_ms", least: -1.0, most: 1.0, why: "it is said so" }],
     };
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use ntp_lab::{Profile, build};
@@ -12,7 +11,7 @@ use ntp_vm::service::{SERIES, SERVICE};
 use ntp_vm::verdict::Verdict;
 use ntp_vm::{guest, system};
 
-use super::{Played, VmArguments, is_chosen};
+use super::{Guest, VmArguments, is_chosen};
 use crate::package;
 
 /// What the guest is started with.
@@ -22,11 +21,14 @@ struct Ready {
     initrd: PathBuf,
 }
 
-/// Plays the scenario, if it is chosen. `no_xdp` says why there is no XDP program, if there is none.
+/// The guest, if it is chosen. `no_xdp` says why there is no XDP program, if there is none.
 ///
 /// # Errors
 /// Something could not be built.
-pub(super) fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Option<Played>> {
+pub(super) fn guest(
+    arguments: &VmArguments,
+    no_xdp: Option<&str>,
+) -> Result<Option<Guest<'static>>> {
     let is_wanted = is_chosen(arguments.scenario.as_ref(), SERVICE.name)
         && is_chosen(arguments.kernel.as_ref(), SERIES);
     if !is_wanted {
@@ -36,14 +38,11 @@ pub(super) fn play(arguments: &VmArguments, no_xdp: Option<&str>) -> Result<Opti
         Some(why) => Err(why.to_owned()),
         None => prepare()?,
     };
-    let start = Instant::now();
-    let verdict = match ready {
+    let play = move || match &ready {
         Ok(ready) => ready.play(),
-        Err(why) => Verdict::skipped(why),
+        Err(why) => Verdict::skipped(why.clone()),
     };
-    let played = Played { scenario: &SERVICE, series: SERIES, verdict, time: start.elapsed() };
-    played.print();
-    Ok(Some(played))
+    Ok(Some(Guest { scenario: &SERVICE, series: SERIES, play: Box::new(play) }))
 }
 
 /// Makes the packages and the guest's root file system, or says what is missing.
