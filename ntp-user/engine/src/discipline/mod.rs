@@ -542,6 +542,12 @@ mod tests {
         assert!((known.correction - 300e-6).abs() < 1e-7, "{known:?}");
         let bound = SKEW_DEVIATIONS * known.deviation;
         assert!((10e-6..10.1e-6).contains(&bound), "the last one may still be right: {bound}");
+        clock_changed(&mut discipline, frequency, &end);
+        let again = at(at_s + 100.0);
+        discipline.update(&estimate(0.0, 250e-6), &again, 64.0);
+        assert!(!discipline.has_fallen_back());
+        let next_s = discipline.deadline().map(|next| seconds::between(again.mono, next));
+        assert!(next_s.is_some_and(|next_s| (next_s - 128.0).abs() < 1e-6), "{next_s:?}");
     }
 
     proptest! {
