@@ -24,10 +24,10 @@ pub(crate) fn run(table: &mut Table, against: &str) -> Result<()> {
     generator.set_clients(CLIENT_COUNT)?;
     field.poll_replies()?;
     std::thread::sleep(SETTLE);
-    let (mut peak, mut processor_ns) = (FIRST_RATE, f64::INFINITY);
+    let (mut peak, mut processor_ns) = (0.0_f64, f64::INFINITY);
     for factor in FACTORS.into_iter().chain(FACTORS) {
         let busy = Busy::since_now(SERVER_CPU);
-        let step = Step { rate: Some(peak * factor), duration: OVERLOAD };
+        let step = Step { rate: Some(peak.max(FIRST_RATE) * factor), duration: OVERLOAD };
         let outcome: Outcome = generator.frames.step(step, |_| {})?;
         processor_ns = processor_ns.min(busy.seconds() * 1e9 / outcome.answered().max(1) as f64);
         peak = peak.max(outcome.answered_rate());

@@ -525,7 +525,7 @@ mod tests {
         let clock_changed = |discipline: &mut Discipline, frequency, now: &Now| {
             discipline.clock_changed(NtpDuration::ZERO, frequency, now);
         };
-        // 300 ppm, of which 50 may be corrected; a vague first rate is not counted, a last one of 310 ppm is.
+        // 300 ppm, of which 50 may be corrected; neither a vague first rate is counted, nor a last one of 310 ppm.
         let slopes = [(0.0, 5e-4), (300e-6, 1e-9), (250e-6, 1e-9), (250e-6, 1e-9), (260e-6, 1e-9)];
         let mut at_s = 0.0;
         for (slope, slope_deviation) in slopes {
