@@ -37,10 +37,6 @@ pub const SET_SIZE: usize = SET_LINES as usize * size_of::<ClientLine>();
 
 const _: () = assert!(SET_SIZE == 128 && LINE_WORDS == 2 * WAYS);
 
-/// An octet of the first line of a set that is always zero, and that therefore anybody may write at any time
-/// to have the line brought near: the lowest one of a [`State`].
-pub const TOUCHED: usize = WAYS * 8;
-
 /// Once in how many times a new client takes the place of one whose record still matters.
 ///
 /// In a flood that fills every set each record lives so many times longer: long enough that those who ask
@@ -118,7 +114,7 @@ impl ClientKey {
 /// - bits 16 to 63: when its next request is due, see [`State::due`];
 /// - bit 15: whether it has asked more than once;
 /// - bits 8 to 14: requests that its counts do not have yet;
-/// - bits 0 to 7: zero, see [`TOUCHED`].
+/// - bits 0 to 7: zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State(u64);
 
@@ -616,14 +612,14 @@ mod tests {
         fn octet_that_is_touched_is_always_zero(due: u64, recent in 0..127u8, came_back: bool) {
             let state = State::new(due, recent, came_back);
             let near = |due_read: u64| (due_read.wrapping_sub(due).cast_signed()).abs() <= 1 << 15;
-            prop_assert_eq!(state.to_word().to_le_bytes()[TOUCHED % 8], 0);
+            prop_assert_eq!(state.to_word().to_le_bytes()[0], 0);
             prop_assert_eq!((state.recent(), state.came_back()), (recent, came_back));
             prop_assert!(near(state.due()));
             let Some(next) = state.after_another(due) else {
                 prop_assert!(recent + 1 >= MOST_RECENT);
                 return Ok(());
             };
-            prop_assert_eq!(next.to_word().to_le_bytes()[TOUCHED % 8], 0);
+            prop_assert_eq!(next.to_word().to_le_bytes()[0], 0);
             prop_assert_eq!((next.recent(), next.came_back()), (recent + 1, true));
             prop_assert!(near(next.due()));
         }

@@ -1,9 +1,9 @@
 //! How a busy CPU charges its clients without waiting for memory.
 //!
 //! The record of one of a million clients is in no cache: reading it takes longer than all the rest of an
-//! answer. A store does not hold anybody up, though, and brings the record near all the same. So, while
-//! requests follow each other closely, one is answered at once, its record is touched by a store, and the
-//! request waits for a few others to be answered before it is charged.
+//! answer. The records of sixteen take little longer than that of one, though, if none is waited for before all have
+//! been asked for. So, while requests follow each other closely, one is answered at once and waits; when
+//! [`WAITING`] do, all their records are fetched, and then they are charged.
 //!
 //! Who was found to be over the limit is remembered, and charged before it is answered. A client may so get
 //! [`WAITING`] answers more than its burst, once, from a CPU that answers a million requests a second;
@@ -12,8 +12,9 @@
 use crate::clients::ClientKey;
 use crate::time::MonoNs;
 
-/// Requests that wait on a CPU.
-pub const WAITING: usize = 4;
+/// Requests that wait on a CPU, at most: as many lines of memory can be on their way into its first-level cache at once (12 to
+/// 16 on CPUs of today).
+pub const WAITING: usize = 16;
 
 /// A CPU is busy while its requests come closer to each other than this, nanoseconds.
 pub const BUSY_NS: u64 = 1000;
@@ -55,12 +56,15 @@ impl Charge {
 /// Whose turn it is to be charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The request itself, of a CPU that has time: what comes out decides about its answer.
+    /// The request itself, of a CPU that has time, after one that waits, if any does: see [`Waiting::take`]. What comes out
+    /// decides about its answer.
     Itself,
     /// The request itself, of a client that was over the limit, as above.
     Caught,
-    /// One that was answered before; the request waits, and is answered.
-    Earlier(Charge),
+    /// Nobody: the request waits, and is answered.
+    Nobody,
+    /// All that wait: see [`Waiting::requests`]. The request is one of them, and is answered.
+    All,
 }
 
 /// What waits on one CPU.
@@ -68,8 +72,8 @@ pub enum Turn {
 pub struct Waiting {
     /// When the last request came, nanoseconds.
     last_ns: u64,
-    /// How many have waited; wraps.
-    turn: u64,
+    /// How many wait.
+    count: u64,
     requests: [Charge; WAITING],
     /// A bit for each client that was over the limit, and for some that were not.
     caught: [u64; CAUGHT_WORDS],
@@ -78,7 +82,7 @@ pub struct Waiting {
 impl Waiting {
     /// Nothing waits, and nobody was over the limit.
     pub const EMPTY: Self =
-        Self { last_ns: 0, turn: 0, requests: [Charge::NONE; WAITING], caught: [0; CAUGHT_WORDS] };
+        Self { last_ns: 0, count: 0, requests: [Charge::NONE; WAITING], caught: [0; CAUGHT_WORDS] };
 
     /// Takes the next request of this CPU and says who is charged now.
     #[inline(always)]
@@ -97,22 +101,32 @@ impl Waiting {
         if self.caught[word] & bit != 0 {
             return Turn::Caught;
         }
-        let slot = self.turn as usize & (WAITING - 1);
-        self.turn = self.turn.wrapping_add(1);
-        let earlier = self.requests[slot];
+        let slot = self.count as usize & (WAITING - 1);
         self.requests[slot] = request;
-        Turn::Earlier(earlier)
+        if slot == WAITING - 1 {
+            self.count = 0;
+            return Turn::All;
+        }
+        self.count = slot as u64 + 1;
+        Turn::Nobody
     }
 
-    /// Takes out one that waits; those that came later may go before it.
+    /// All that were waiting when it was the turn of [`Turn::All`]; now they do not any more.
+    #[inline(always)]
+    #[must_use]
+    pub const fn requests(&self) -> &[Charge; WAITING] {
+        &self.requests
+    }
+
+    /// Takes out the last one that waits; [`Charge::NONE`] if none does.
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]
     pub const fn take(&mut self) -> Charge {
-        self.turn = self.turn.wrapping_sub(1);
-        let slot = self.turn as usize & (WAITING - 1);
-        let taken = self.requests[slot];
-        self.requests[slot].key = 0;
-        taken
+        if self.count == 0 {
+            return Charge::NONE;
+        }
+        self.count -= 1;
+        self.requests[self.count as usize & (WAITING - 1)]
     }
 
     /// Remembers a client that was over the limit.
@@ -148,7 +162,8 @@ mod tests {
         let mut charged = match waiting.next(request) {
             Turn::Itself => std::vec![request, waiting.take()],
             Turn::Caught => std::vec![request],
-            Turn::Earlier(earlier) => std::vec![earlier],
+            Turn::Nobody => Vec::new(),
+            Turn::All => waiting.requests().to_vec(),
         };
         charged.retain(|request| request.client().is_some());
         charged
@@ -164,13 +179,29 @@ mod tests {
     }
 
     #[test]
-    fn busy_cpu_charges_each_request_four_requests_later() {
+    fn busy_cpu_charges_all_that_wait_together_in_their_order() {
         let mut waiting = Waiting::EMPTY;
-        charged(&mut waiting, request(1, BUSY_NS));
-        for number in 2..100 {
-            let earlier = charged(&mut waiting, request(number, BUSY_NS + number));
-            let expected = number.checked_sub(4).filter(|&earlier| earlier > 1);
-            assert_eq!(earlier.first().map(|earlier| earlier.hash), expected);
+        charged(&mut waiting, request(0, BUSY_NS));
+        for number in 1..10 * WAITING as u64 {
+            let all = charged(&mut waiting, request(number, BUSY_NS + number));
+            let expected = if number % WAITING as u64 == 0 {
+                number + 1 - WAITING as u64..number + 1
+            } else {
+                0..0
+            };
+            assert!(all.iter().map(|one| one.hash).eq(expected), "{number}");
+        }
+    }
+
+    #[test]
+    fn what_waits_is_taken_out_once_when_there_is_time() {
+        let mut waiting = Waiting::EMPTY;
+        charged(&mut waiting, request(0, BUSY_NS));
+        assert_eq!(charged(&mut waiting, request(1, BUSY_NS + 1)), []);
+        assert_eq!(charged(&mut waiting, request(2, BUSY_NS + 2)), []);
+        for (number, expected) in [(3, [3, 2].as_slice()), (4, &[4, 1]), (5, &[5])] {
+            let both = charged(&mut waiting, request(number, (1 + number) * BUSY_NS));
+            assert!(both.iter().map(|one| one.hash).eq(expected.iter().copied()), "{both:?}");
         }
     }
 
@@ -184,7 +215,7 @@ mod tests {
         waiting.catch(7);
         for now_ns in 1..100 {
             assert_eq!(waiting.next(request(7, BUSY_NS + now_ns)), Turn::Caught);
-            assert!(matches!(waiting.next(request(8, BUSY_NS + now_ns)), Turn::Earlier(_)));
+            assert!(matches!(waiting.next(request(8, BUSY_NS + now_ns)), Turn::Nobody | Turn::All));
         }
         let mut now_ns = BUSY_NS + 100;
         while matches!(waiting.next(request(7, now_ns)), Turn::Caught) {

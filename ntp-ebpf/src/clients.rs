@@ -31,19 +31,18 @@ impl Client {
     }
 }
 
-/// A client whose record is on its way.
+/// A client that may have a record.
 #[derive(Clone, Copy)]
-pub(crate) struct Approach<'a> {
+pub(crate) struct Account<'a> {
     rules: &'a ClientRules,
     key: ClientKey,
     hash: u64,
     first: LiveLine,
 }
 
-/// Finds the place of a client's record and has it brought near. The clock is read meanwhile, before which all loads must have
-/// ended; a store need not. `None` if there are no records.
+/// Finds a client's account, without a look into it. `None` if there are no records.
 #[inline(always)]
-pub(crate) fn approach<'a>(page: *const ServingPage, client: Client) -> Option<Approach<'a>> {
+pub(crate) fn account<'a>(page: *const ServingPage, client: Client) -> Option<Account<'a>> {
     // SAFETY: the page is a live map entry; a mixture of old and new rules does no harm.
     let rules: &ClientRules = unsafe { &(*page).clients };
     if rules.sets == 0 {
@@ -55,14 +54,11 @@ pub(crate) fn approach<'a>(page: *const ServingPage, client: Client) -> Option<A
     };
     let hash = rules.hash(key);
     let first = LiveLine::at(rules.set_of(hash))?;
-    if rules.sets > NEAR_SETS {
-        first.touch();
-    }
-    Some(Approach { rules, key, hash, first })
+    Some(Account { rules, key, hash, first })
 }
 
-impl Approach<'_> {
-    /// Charges the client for a request at `now`, or, while the CPU is busy, for an earlier one.
+impl Account<'_> {
+    /// Charges the client for a request at `now`, or, while the CPU is busy, has it wait to be charged.
     #[inline(always)]
     pub(crate) fn request(self, now: MonoNs) -> Verdict {
         let Self { rules, key, hash, first } = self;
@@ -83,14 +79,30 @@ impl Approach<'_> {
                 charge_now(rules, waiting, &request)
             }
             Turn::Caught => charge_now(rules, waiting, &request),
-            Turn::Earlier(earlier) => {
-                if !charge_quickly(rules, &earlier) {
-                    charge_now(rules, waiting, &earlier);
-                }
+            Turn::Nobody => Verdict::Answer,
+            Turn::All => {
+                charge_all(rules, waiting);
                 Verdict::Answer
             }
         }
     }
+}
+
+/// Charges all that waited. Every record is asked for before the first is waited for.
+#[inline(never)]
+fn charge_all(rules: &ClientRules, waiting: &mut Waiting) -> u32 {
+    for request in waiting.requests() {
+        if let Some(first) = LiveLine::at(rules.set_of(request.hash)) {
+            first.fetch();
+        }
+    }
+    for slot in 0..waiting.requests().len() {
+        let request = waiting.requests()[slot];
+        if !charge_quickly(rules, &request) {
+            charge_now(rules, waiting, &request);
+        }
+    }
+    ANSWER
 }
 
 /// Charges a client for one request, and remembers it if it is over the limit.

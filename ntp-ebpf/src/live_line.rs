@@ -2,7 +2,7 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use ntp_common::clients::{Line, TOUCHED};
+use ntp_common::clients::Line;
 
 use crate::maps::CLIENTS;
 
@@ -18,9 +18,9 @@ impl LiveLine {
 
     /// Has it brought near, without waiting for it.
     #[inline(always)]
-    pub(crate) fn touch(self) {
-        // SAFETY: the octet lies within the line, and may be written at any time.
-        unsafe { write_volatile(self.0.cast::<u8>().add(TOUCHED), 0) };
+    pub(crate) fn fetch(self) {
+        // SAFETY: the pointer is into a live map entry, aligned.
+        let _: u64 = unsafe { read_volatile(self.0) };
     }
 
     #[inline(always)]

@@ -11,7 +11,7 @@ use ntp_common::time::MonoNs;
 use ntp_common::wire::version_of;
 
 use crate::arrival::Receiver;
-use crate::clients::{Approach, Client};
+use crate::clients::{Account, Client};
 use crate::headers::{
     Ipv6Header, PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, PlainIpv4, swap_stations,
 };
@@ -53,10 +53,10 @@ fn answer_v4(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
     let common = common_sum(datagram, addresses);
     check_checksum(datagram, addresses, common, Family::V4)?;
     let client = Client::V4(ip.source);
-    let charging = clients::approach(page, client);
+    let account = clients::account(page, client);
     let now = clock::now();
     access::check_v4(page, ip.source)?;
-    let counter = reply(page, datagram, common, client.family(), charging, now, receiver)?;
+    let counter = reply(page, datagram, common, client.family(), account, now, receiver)?;
 
     (ip.source, ip.destination) = (ip.destination, ip.source);
     if ip.ttl != REPLY_TTL {
@@ -93,10 +93,10 @@ fn answer_v6(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
     let common = common_sum(datagram, addresses);
     check_checksum(datagram, addresses, common, Family::V6)?;
     let client = Client::V6(source[0]);
-    let charging = clients::approach(page, client);
+    let account = clients::account(page, client);
     let now = clock::now();
     access::check_v6(page, source)?;
-    let counter = reply(page, datagram, common, client.family(), charging, now, receiver)?;
+    let counter = reply(page, datagram, common, client.family(), account, now, receiver)?;
 
     ip.source = destination;
     ip.destination = source;
@@ -113,7 +113,7 @@ fn reply(
     datagram: &mut PlainDatagram,
     common: Sum,
     family: Family,
-    charging: Option<Approach>,
+    account: Option<Account>,
     now: MonoNs,
     receiver: impl Receiver,
 ) -> Result<usize, Reason> {
@@ -122,7 +122,7 @@ fn reply(
     if !newest.is_valid_at(now) {
         return Err(Reason::NoSnapshot);
     }
-    let is_told = match charging.map_or(Verdict::Answer, |charging| charging.request(now)) {
+    let is_told = match account.map_or(Verdict::Answer, |account| account.request(now)) {
         Verdict::Drop => return Err(Reason::RateLimited),
         Verdict::Kiss => true,
         Verdict::Leak => {

@@ -106,7 +106,7 @@ fn by_frames() -> Result<()> {
 
 fn memory() -> Result<()> {
     let (lab, server, client) = hosts()?;
-    let daemon = daemon()?.start(&lab, &server, &format!("{SERVING}clientloglimit 37748736\n"))?;
+    let daemon = daemon()?.start(&lab, &server, &format!("{SERVING}clientloglimit 50331648\n"))?;
     let report = client.enter(|| report(MILLION_CLIENTS))?;
     let answered = number(&report, "/steps/0/answered")?;
     ensure!(answered >= MILLION, "{answered} answers: not everybody asked");

