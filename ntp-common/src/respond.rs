@@ -32,7 +32,8 @@ pub fn respond(
     let fuzz = u64::from(fuzz & snapshot.fuzz_mask);
 
     let mut reply = [0; HEADER_LEN];
-    put(&mut reply, 0, snapshot.head | u64::from_be(echoed(request, snapshot.min_poll)));
+    let head = snapshot.head.to_be() | echoed(request, snapshot.min_poll);
+    reply[..8].copy_from_slice(&head.to_ne_bytes());
     put(&mut reply, 8, snapshot.root_at(receive));
     put(&mut reply, 16, snapshot.reference_timestamp);
     put(&mut reply, 24, word(request, 40));
