@@ -609,7 +609,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn octet_that_is_touched_is_always_zero(due: u64, recent in 0..127u8, came_back: bool) {
+        fn state_holds_what_it_was_made_of(due: u64, recent in 0..127u8, came_back: bool) {
             let state = State::new(due, recent, came_back);
             let near = |due_read: u64| (due_read.wrapping_sub(due).cast_signed()).abs() <= 1 << 15;
             prop_assert_eq!(state.to_word().to_le_bytes()[0], 0);

@@ -56,15 +56,13 @@ impl Charge {
 /// Whose turn it is to be charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// The request itself, of a CPU that has time, after one that waits, if any does: see [`Waiting::take`]. What comes out
-    /// decides about its answer.
+    /// The request itself, of a CPU that has time, after one that waits, if any does: see [`Waiting::take`].
+    /// What comes out decides about its answer.
     Itself,
     /// The request itself, of a client that was over the limit, as above.
     Caught,
     /// Nobody: the request waits, and is answered.
     Nobody,
-    /// All that wait: see [`Waiting::requests`]. The request is one of them, and is answered.
-    All,
 }
 
 /// What waits on one CPU.
@@ -95,7 +93,7 @@ impl Waiting {
         }
         self.last_ns = request.now.0;
         let (word, bit) = place(request.hash);
-        if gap >= BUSY_NS {
+        if gap >= BUSY_NS || self.count >= WAITING as u64 {
             return Turn::Itself;
         }
         if self.caught[word] & bit != 0 {
@@ -103,23 +101,33 @@ impl Waiting {
         }
         let slot = self.count as usize & (WAITING - 1);
         self.requests[slot] = request;
-        if slot == WAITING - 1 {
-            self.count = 0;
-            return Turn::All;
-        }
         self.count = slot as u64 + 1;
         Turn::Nobody
     }
 
-    /// All that were waiting when it was the turn of [`Turn::All`]; now they do not any more.
+    /// How many wait. When [`WAITING`] do, it is time to charge all.
+    #[inline(always)]
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// All that wait, when [`WAITING`] do.
     #[inline(always)]
     #[must_use]
     pub const fn requests(&self) -> &[Charge; WAITING] {
         &self.requests
     }
 
+    /// Nothing waits any more.
+    #[inline(always)]
+    pub const fn clear(&mut self) {
+        self.count = 0;
+    }
+
     /// Takes out the last one that waits; [`Charge::NONE`] if none does.
     #[inline(always)]
+    #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits count")]
     pub const fn take(&mut self) -> Charge {
         if self.count == 0 {
@@ -157,14 +165,17 @@ mod tests {
         Charge { key: 1 << 32 | number, hash: number, now: MonoNs(now_ns) }
     }
 
-    /// Takes requests as the program does; gives the numbers of those that were charged, in that order.
+    /// Takes requests as the program does; gives those that were charged, in that order.
     fn charged(waiting: &mut Waiting, request: Charge) -> Vec<Charge> {
         let mut charged = match waiting.next(request) {
             Turn::Itself => std::vec![request, waiting.take()],
             Turn::Caught => std::vec![request],
             Turn::Nobody => Vec::new(),
-            Turn::All => waiting.requests().to_vec(),
         };
+        if waiting.count() == WAITING as u64 {
+            charged.extend(*waiting.requests());
+            waiting.clear();
+        }
         charged.retain(|request| request.client().is_some());
         charged
     }
@@ -206,6 +217,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_lost_where_nobody_charges_all_in_time() {
+        let mut waiting = Waiting::EMPTY;
+        let mut seen = 0;
+        for number in 0..100 {
+            match waiting.next(request(number, BUSY_NS + number)) {
+                Turn::Itself => seen += 1 + u64::from(waiting.take().client().is_some()),
+                Turn::Caught | Turn::Nobody => {}
+            }
+            assert_eq!(seen + waiting.count(), number + 1);
+        }
+    }
+
+    #[test]
     fn who_was_over_the_limit_is_charged_first_and_forgotten_after_a_second() {
         let mut waiting = Waiting::EMPTY;
         // The word that was forgotten last is no other than the rest.
@@ -215,7 +239,8 @@ mod tests {
         waiting.catch(7);
         for now_ns in 1..100 {
             assert_eq!(waiting.next(request(7, BUSY_NS + now_ns)), Turn::Caught);
-            assert!(matches!(waiting.next(request(8, BUSY_NS + now_ns)), Turn::Nobody | Turn::All));
+            assert_eq!(waiting.next(request(8, BUSY_NS + now_ns)), Turn::Nobody);
+            waiting.clear();
         }
         let mut now_ns = BUSY_NS + 100;
         while matches!(waiting.next(request(7, now_ns)), Turn::Caught) {

@@ -16,36 +16,34 @@ use crate::walk::{self, Bounds, Network};
 #[inline(always)]
 pub(crate) fn explain(context: &XdpContext) -> Reason {
     match reason(Bounds::of(context)) {
-        Err(reason) => reason,
-        // The fast way takes every frame in which nothing is found here.
-        Ok(()) => Reason::Malformed,
+        Ok(reason) | Err(reason) => reason,
     }
 }
 
 #[inline(always)]
-fn reason(frame: Bounds) -> Result<(), Reason> {
+fn reason(frame: Bounds) -> Result<Reason, Reason> {
     match walk::network(frame)? {
         Network::V4(at) => {
             let header: *mut Ipv4Header = frame.at(at)?;
             // SAFETY: `Bounds::at` gave the pointer, and the type has no alignment.
             let ip = unsafe { &*header };
             let len = behind_ipv4(ip)?;
-            let class = class_of(frame, at + size_of::<Ipv4Header>(), len)?;
+            let reason = reason_of(frame, at + size_of::<Ipv4Header>(), len)?;
             let page = serving_page()?;
             check_destination(frame, local(page).has_v4(ip.destination))?;
             access::check_v4(page, ip.source)?;
-            involved(class)
+            Ok(reason)
         }
         Network::V6(at) => {
             let header: *mut Ipv6Header = frame.at(at)?;
             let (next, len) = walk::behind_ipv6(frame, header)?;
             // SAFETY: `Bounds::at` gave the pointer, and the type has no alignment.
             let ip = unsafe { &*header };
-            let class = class_of(frame, next, len)?;
+            let reason = reason_of(frame, next, len)?;
             let page = serving_page()?;
             check_destination(frame, local(page).has_v6(ip.destination))?;
             access::check_v6(page, ip.source)?;
-            involved(class)
+            Ok(reason)
         }
     }
 }
@@ -69,9 +67,13 @@ fn behind_ipv4(ip: &Ipv4Header) -> Result<usize, Reason> {
     Ok(total_len.wrapping_sub(size_of::<Ipv4Header>()))
 }
 
-/// Classifies the datagram at `at`, which is `len` octets long by the word of the IP header.
+/// Gives the reason for which the datagram at `at`, which is `len` octets long by the word of the IP header, is not answered
+/// here, if the access rules allow its sender.
+///
+/// # Errors
+/// The reason, whatever they say.
 #[inline(always)]
-fn class_of(frame: Bounds, at: usize, len: usize) -> Result<Class, Reason> {
+fn reason_of(frame: Bounds, at: usize, len: usize) -> Result<Reason, Reason> {
     let udp: *mut UdpHeader = frame.at(at)?;
     // SAFETY: `Bounds::at` gave the pointer, and the type has no alignment.
     let udp = unsafe { &*udp };
@@ -93,14 +95,8 @@ fn class_of(frame: Bounds, at: usize, len: usize) -> Result<Class, Reason> {
     let payload = unsafe { &*payload };
     match classify(payload, len - size_of::<UdpHeader>(), udp.source_port()) {
         Class::NotRequest(reason) | Class::Hostile(reason) => Err(reason),
-        class @ (Class::Plain | Class::Involved(_)) => Ok(class),
-    }
-}
-
-#[inline(always)]
-fn involved(class: Class) -> Result<(), Reason> {
-    match class {
-        Class::Involved(reason) => Err(reason),
-        Class::Plain | Class::NotRequest(_) | Class::Hostile(_) => Ok(()),
+        Class::Involved(reason) => Ok(reason),
+        // The fast way takes every frame in which nothing is found here.
+        Class::Plain => Ok(Reason::Malformed),
     }
 }

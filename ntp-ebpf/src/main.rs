@@ -23,6 +23,7 @@
 
 mod access;
 mod arrival;
+mod charge;
 mod clients;
 mod clock;
 mod explain;
@@ -56,8 +57,9 @@ pub fn ntp_xdp_stamped(context: XdpContext) -> u32 {
 #[inline(always)]
 fn run(context: &XdpContext, receiver: impl arrival::Receiver) -> u32 {
     let reason = match reply::answer(context, receiver) {
-        Ok(counter) => {
-            count(counter);
+        Ok(answered) => {
+            count(answered.counter);
+            clients::settle(answered.waiting);
             return XDP_TX;
         }
         Err(Stop::Because(reason)) => reason,

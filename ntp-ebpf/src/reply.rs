@@ -25,12 +25,20 @@ use crate::{access, clients, clock, count, snapshot};
 /// Time to live of replies: that of a request says how far it came, not how far the reply must go.
 const REPLY_TTL: u8 = 64;
 
-/// Answers the frame. Gives the index of the counter of the answer.
+/// What is left to do once a frame is answered.
+pub(crate) struct Answered {
+    /// The index of the counter of the answer.
+    pub(crate) counter: usize,
+    /// For [`clients::settle`].
+    pub(crate) waiting: u64,
+}
+
+/// Answers the frame.
 ///
 /// # Errors
 /// [`Stop`]; the frame is unchanged then.
 #[inline(always)]
-pub(crate) fn answer(context: &XdpContext, receiver: impl Receiver) -> Result<usize, Stop> {
+pub(crate) fn answer(context: &XdpContext, receiver: impl Receiver) -> Result<Answered, Stop> {
     let frame = Bounds::of(context);
     match walk::network(frame).map_err(|_| Stop::NotPlain)? {
         Network::V4(at) => answer_v4(frame, at, receiver),
@@ -39,7 +47,7 @@ pub(crate) fn answer(context: &XdpContext, receiver: impl Receiver) -> Result<us
 }
 
 #[inline(always)]
-fn answer_v4(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize, Stop> {
+fn answer_v4(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<Answered, Stop> {
     let packet: *mut PlainIpv4 = frame.at(at).map_err(|_| Stop::NotPlain)?;
     // SAFETY: `Bounds::at` gave the pointer, the type has no alignment, and nobody else writes the frame.
     let PlainIpv4 { ip, datagram } = unsafe { &mut *packet };
@@ -56,7 +64,7 @@ fn answer_v4(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
     let account = clients::account(page, client);
     let now = clock::now();
     access::check_v4(page, ip.source)?;
-    let counter = reply(page, datagram, common, client.family(), account, now, receiver)?;
+    let answered = reply(page, datagram, common, client.family(), account, now, receiver)?;
 
     (ip.source, ip.destination) = (ip.destination, ip.source);
     if ip.ttl != REPLY_TTL {
@@ -66,11 +74,11 @@ fn answer_v4(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
         ip.ttl = REPLY_TTL;
     }
     swap_stations(frame)?;
-    Ok(counter)
+    Ok(answered)
 }
 
 #[inline(always)]
-fn answer_v6(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize, Stop> {
+fn answer_v6(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<Answered, Stop> {
     let header: *mut Ipv6Header = frame.at(at).map_err(|_| Stop::NotPlain)?;
     let (next, len) = walk::behind_ipv6(frame, header).map_err(|_| Stop::NotPlain)?;
     let datagram: *mut PlainDatagram = frame.at(next).map_err(|_| Stop::NotPlain)?;
@@ -96,16 +104,16 @@ fn answer_v6(frame: Bounds, at: usize, receiver: impl Receiver) -> Result<usize,
     let account = clients::account(page, client);
     let now = clock::now();
     access::check_v6(page, source)?;
-    let counter = reply(page, datagram, common, client.family(), account, now, receiver)?;
+    let answered = reply(page, datagram, common, client.family(), account, now, receiver)?;
 
     ip.source = destination;
     ip.destination = source;
     ip.set_hop_limit(REPLY_TTL);
     swap_stations(frame)?;
-    Ok(counter)
+    Ok(answered)
 }
 
-/// Puts the reply and its checksum in the place of the request; gives the index of its counter. `common` is what
+/// Puts the reply and its checksum in the place of the request. `common` is what
 /// [`common_sum`] gives.
 #[inline(always)]
 fn reply(
@@ -116,13 +124,14 @@ fn reply(
     account: Option<Account>,
     now: MonoNs,
     receiver: impl Receiver,
-) -> Result<usize, Reason> {
+) -> Result<Answered, Reason> {
     // Who is not answered here is charged by the daemon.
     let newest = snapshot::newest(page);
     if !newest.is_valid_at(now) {
         return Err(Reason::NoSnapshot);
     }
-    let is_told = match account.map_or(Verdict::Answer, |account| account.request(now)) {
+    let (verdict, waiting) = account.map_or((Verdict::Answer, 0), |account| account.request(now));
+    let is_told = match verdict {
         Verdict::Drop => return Err(Reason::RateLimited),
         Verdict::Kiss => true,
         Verdict::Leak => {
@@ -146,5 +155,5 @@ fn reply(
     *payload = answer;
     udp.ports = udp.ports.rotate_left(16);
     udp.checksum = checksum;
-    Ok(counter)
+    Ok(Answered { counter, waiting })
 }

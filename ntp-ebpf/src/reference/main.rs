@@ -59,12 +59,12 @@ pub fn reflect(context: XdpContext) -> u32 {
     turn_round(&context, |_| {}).unwrap_or(XDP_PASS)
 }
 
-/// Sends a request back with the time in it.
+/// Sends a request back with the time in it: in the place of the receive timestamp, as replies are told by the other one.
 #[xdp]
 pub fn reflect_clock(context: XdpContext) -> u32 {
     turn_round(&context, |frame| {
         // SAFETY: the helper takes no arguments and has no precondition.
-        frame.payload[5] = unsafe { bpf_ktime_get_ns() };
+        frame.payload[4] = unsafe { bpf_ktime_get_ns() };
     })
     .unwrap_or(XDP_PASS)
 }

@@ -1,4 +1,6 @@
-//! What the link and the kernel let through, whatever the program does: the peak of one that only sends back what came.
+//! What the link and the kernel let through, whatever the program does: the peak of one that only sends back what came, and of
+//! one that also reads the clock, as any answer must. The clock is read only when all loads before it have ended, that of the frame
+//! among them: what that costs shows here alone, as `bench prog` has its frames in the cache.
 
 use anyhow::Result;
 use ntp_lab::Passing;
@@ -12,13 +14,21 @@ use crate::machine::Busy;
 use crate::servers::SETTLE;
 use crate::table::Table;
 
-const NAME: &str = "bare XDP reflector";
+/// Programs, and what they are called here.
+const PROGRAMS: [(&str, &str); 2] = [
+    ("reflect", "bare XDP reflector"),
+    ("reflect_clock", "bare XDP reflector that reads the clock"),
+];
 /// Where the search begins, requests a second: well below what any XDP program answers.
 const FIRST_RATE: f64 = 1e6;
 
 pub(crate) fn run(table: &mut Table, against: &str) -> Result<()> {
+    PROGRAMS.into_iter().try_for_each(|(program, name)| measure(table, against, program, name))
+}
+
+fn measure(table: &mut Table, against: &str, program: &str, name: &str) -> Result<()> {
     let field = Field::open(Polling::ByThread)?;
-    let _program = Passing::attach_reference(&field.server, LAN, "reflect")?;
+    let _program = Passing::attach_reference(&field.server, LAN, program)?;
     field.poll()?.pin(SERVER_CPU)?;
     let mut generator = Generator::open(&field, Replies::Reflected, LATENCY_EVERY, LOAD_CPU)?;
     generator.set_clients(CLIENT_COUNT)?;
@@ -35,7 +45,7 @@ pub(crate) fn run(table: &mut Table, against: &str) -> Result<()> {
     for (what, value, unit) in
         [("answers at peak", peak, "answers/s"), ("processor time", processor_ns, "ns/answer")]
     {
-        let (name, base) = (format!("{NAME}: {what}"), format!("{against}: {what}"));
+        let (name, base) = (format!("{name}: {what}"), format!("{against}: {what}"));
         table.row_against(&name, value, unit, &base);
     }
     Ok(())
