@@ -18,6 +18,7 @@ mod model;
 mod random;
 mod rules;
 mod torn;
+mod verified;
 mod waits;
 mod world;
 
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         trial("flood_of_invented_sources_shuts_no_honest_client_out", limits::flood),
         trial("a_million_clients_take_the_memory_that_is_stated", memory::million_clients),
         trial("no_cpu_waits_for_another", waits::fast_path),
+        trial("verifier_follows_no_more_instructions_than_it_should", verified::instructions),
         trial("no_answer_is_torn_while_snapshots_are_replaced", torn::answers),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
