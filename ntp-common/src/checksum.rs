@@ -78,6 +78,23 @@ impl Sum {
         sum
     }
 
+    /// As [`Sum::add_unread`], for a multiple of eight octets that most senders leave zero: that is looked at first, in half the
+    /// instructions.
+    ///
+    /// # Panics
+    /// With any other length.
+    #[inline(always)]
+    #[must_use]
+    pub fn add_mostly_zero(self, octets: &[u8]) -> Self {
+        let (words, rest) = octets.as_chunks::<8>();
+        assert!(rest.is_empty(), "a multiple of eight octets");
+        let mut any = 0;
+        for word in words {
+            any |= u64::from_ne_bytes(*word);
+        }
+        if any == 0 { self } else { self.add_unread(octets) }
+    }
+
     /// Folds the carries into 16 bits. 0 and 0xffff are the same number in ones' complement; this gives
     /// 0 for an empty sum only.
     #[inline(always)]
@@ -201,6 +218,18 @@ mod tests {
                 };
                 assert_eq!(u16::from_be(Sum::ZERO.add_unread(octets).udp_checksum()), expected);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_mostly_zero_counts_where_it_is_not() {
+        for at in 0..32 {
+            let mut octets = [0; 32];
+            let zero = Sum::ZERO.add_u16(7).add_mostly_zero(&octets);
+            octets[at] = 0xa5;
+            let sum = Sum::ZERO.add_u16(7).add_mostly_zero(&octets);
+            assert_eq!(sum.fold(), Sum::ZERO.add_u16(7).add_unread(&octets).fold());
+            assert_eq!(zero.fold(), 7);
         }
     }
 

@@ -405,7 +405,7 @@ mod tests {
         }
 
         fn charge_in_haste(&self, rules: &ClientRules, key: ClientKey, now: MonoNs) -> Verdict {
-            if charge_in_haste(&&self.0, rules, key, now, Haste::Always) {
+            if charge_in_haste(&&self.0, rules, (key, rules.hash(key)), now, Haste::Always) {
                 Verdict::Answer
             } else {
                 self.charge(rules, key, now)
@@ -577,7 +577,13 @@ mod tests {
                 let (set, key, mut hasty) = (Set::default(), client(1), 0);
                 for number in 0..200 {
                     let now = MonoNs(NANOS_PER_SECOND + number * every_ms * 1_000_000);
-                    if charge_in_haste(&&set.0, &rules, key, now, Haste::WhenOften) {
+                    if charge_in_haste(
+                        &&set.0,
+                        &rules,
+                        (key, rules.hash(key)),
+                        now,
+                        Haste::WhenOften,
+                    ) {
                         hasty += 1;
                     } else {
                         set.charge(&rules, key, now);
@@ -592,6 +598,40 @@ mod tests {
                 let often = every_ms <= 33 && rules.interval_ns < NANOS_PER_SECOND;
                 assert_eq!(hasty > 190, often, "{every_ms} ms: {hasty}");
                 assert!(hasty == 0 || every_ms <= 40, "{every_ms} ms: {hasty}");
+            }
+        }
+    }
+
+    #[test]
+    fn clients_that_find_no_room_do_not_take_each_others_record_in_turn() {
+        let (set, rules) = (Set::default(), rules().without_limit());
+        let (mut records_made, mut passed_over) = (0, 0);
+        for round in 0..10_000u64 {
+            for number in 1..=6 {
+                let key = client(number);
+                let now = MonoNs(NANOS_PER_SECOND + round * 1_000_000 + u64::from(number));
+                let had_record = has(&set, number);
+                if !charge_in_haste(&&set.0, &rules, (key, rules.hash(key)), now, Haste::WhenOften)
+                {
+                    set.charge(&rules, key, now);
+                }
+                records_made += u32::from(!had_record && has(&set, number));
+                passed_over += u32::from(!has(&set, number));
+            }
+        }
+        // Two of six have none, and one request of theirs in sixteen gets one.
+        assert!((18_000..20_000).contains(&passed_over), "{passed_over}");
+        assert!((500..2_000).contains(&records_made), "{records_made}");
+    }
+
+    #[test]
+    fn newcomer_gets_an_empty_record_at_once_however_long_the_machine_has_run() {
+        for years in [0, 1, 2, 3] {
+            for now in [1, NANOS_PER_SECOND, NANOS_PER_SECOND * 86_400 * 180] {
+                let (set, rules, key) = (Set::default(), rules().without_limit(), client(1));
+                let now = MonoNs(now + years * 365 * 86_400 * NANOS_PER_SECOND);
+                set.charge_in_haste(&rules, key, now);
+                assert!(has(&set, 1), "{years} years, {now:?}");
             }
         }
     }

@@ -148,7 +148,9 @@ pub type Counters = [u64; COUNTER_COUNT];
 #[inline(always)]
 #[must_use]
 pub const fn answered_index(family: Family, version: u8) -> usize {
-    (family as usize) << 2 | (version.wrapping_sub(1) & 3) as usize
+    // As a multiple of eight the version lies in a packet, and the counter in memory.
+    let eightfold = ((version as usize) << 3).wrapping_sub(8) & 3 << 3;
+    (family as usize) << 2 | eightfold >> 3
 }
 
 /// Requests answered in a set of counters.

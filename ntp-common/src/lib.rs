@@ -21,6 +21,7 @@ pub mod maps;
 pub mod ratelimit;
 pub mod respond;
 pub mod snapshot;
+pub mod template;
 pub mod time;
 pub mod waiting;
 pub mod wire;

@@ -11,7 +11,7 @@ use crate::snapshot::SNAPSHOT_WORDS;
 
 /// Version of everything in this module. It is part of the path of pinned objects and the first word of
 /// [`ServingPage`], so that a daemon and a program of different builds never share a map.
-pub const ABI: u64 = 0x6e74_7078_0000_0009;
+pub const ABI: u64 = 0x6e74_7078_0000_000a;
 
 /// Array of one [`ServingPage`], memory-mapped by the daemon.
 pub const SERVING_MAP: &str = "SERVING";

@@ -2,7 +2,10 @@
 //!
 //! Nothing of a request but its version, poll and transmit timestamp reaches the reply.
 
-use crate::snapshot::RefSnapshot;
+use core::ops::Range;
+
+use crate::checksum::Sum;
+use crate::template::Template;
 use crate::time::NtpTimestamp;
 use crate::wire::{HEADER_LEN, LeapIndicator, Mode};
 
@@ -16,78 +19,121 @@ const VERSION_BITS: u64 = u64::from_ne_bytes([7 << 3, 0, 0, 0, 0, 0, 0, 0]);
 /// The poll exponent in the first eight octets of a packet, as they lie in memory.
 const POLL_BITS: u64 = u64::from_ne_bytes([0, 0, 0xff, 0, 0, 0, 0, 0]);
 
-/// Answers `request`, which [`crate::classify`] found to be a client's, from `snapshot`.
+/// Where the origin timestamp is, which gives back what the client sent as its transmit timestamp.
+const ORIGIN: Range<usize> = 24..32;
+
+/// A reply.
+#[derive(Clone, Copy, Debug)]
+pub struct Reply {
+    /// As it is sent.
+    pub octets: [u8; HEADER_LEN],
+    /// The sum, for a checksum, of all but the origin timestamp, which is the client's.
+    pub sum: Sum,
+}
+
+/// Answers `request`, which [`crate::classify`] found to be a client's, with what a snapshot's replies hold.
 ///
-/// `receive` and `transmit` are served time when the request arrived and when the reply leaves; `fuzz`
-/// replaces their bits below the precision of the clock, except for [`RECEIVE_MARK`].
+/// `receive` and `transmit` are served time when the request arrived and when the reply leaves; `fuzz` are the random bits that
+/// replace theirs ([`crate::snapshot::RefSnapshot::fuzz`]), except for [`RECEIVE_MARK`].
 #[inline(always)]
 #[must_use]
 pub fn respond(
     request: &[u8; HEADER_LEN],
-    snapshot: &RefSnapshot,
+    template: &Template,
     receive: NtpTimestamp,
     transmit: NtpTimestamp,
     fuzz: u8,
-) -> [u8; HEADER_LEN] {
-    let fuzz = u64::from(fuzz & snapshot.fuzz_mask);
-
-    let mut reply = [0; HEADER_LEN];
-    let head = snapshot.head.to_be() | echoed(request, snapshot.min_poll);
-    reply[..8].copy_from_slice(&head.to_ne_bytes());
-    put(&mut reply, 8, snapshot.root_at(receive));
-    put(&mut reply, 16, snapshot.reference_timestamp);
-    put(&mut reply, 24, word(request, 40));
-    put(&mut reply, 32, (receive.to_bits() ^ fuzz) | RECEIVE_MARK);
-    put(&mut reply, 40, (transmit.to_bits() ^ fuzz) & !RECEIVE_MARK);
-    reply
+) -> Reply {
+    let fuzz = u64::from(fuzz);
+    let echoed = echoed(request, template.min_poll);
+    let receive = ((receive.to_bits() ^ fuzz) | RECEIVE_MARK).to_be();
+    let transmit = ((transmit.to_bits() ^ fuzz) & !RECEIVE_MARK).to_be();
+    let mut octets = [0; HEADER_LEN];
+    put(&mut octets, 0, template.head | echoed);
+    put(&mut octets, 8, template.root);
+    put(&mut octets, 16, template.reference);
+    put(&mut octets, 24, word(request, 40));
+    put(&mut octets, 32, receive);
+    put(&mut octets, 40, transmit);
+    // Version and poll are not set in the template, and lie in the first half of the word.
+    let sum = Sum::ZERO.add_u16(template.sum).add_u32(first_half(echoed));
+    Reply { octets, sum: sum.add_u64(receive).add_u64(transmit) }
 }
 
 /// Version and poll of a request, with the poll raised to the minimum, as they lie in memory: whole words, as others would have
 /// to be put together.
 #[inline(always)]
-fn echoed(request: &[u8; HEADER_LEN], min_poll: i8) -> u64 {
-    let word = word(request, 0).to_be();
-    if request[2].cast_signed() >= min_poll {
+fn echoed(request: &[u8; HEADER_LEN], min_poll: i64) -> u64 {
+    let word = word(request, 0);
+    let poll = (word.to_le() << 40).cast_signed() >> 56;
+    if poll >= min_poll {
         return word & (VERSION_BITS | POLL_BITS);
     }
-    let min_poll = u64::from_ne_bytes([0, 0, min_poll.cast_unsigned(), 0, 0, 0, 0, 0]);
-    word & VERSION_BITS | min_poll
+    word & VERSION_BITS | (min_poll.cast_unsigned() << 16).to_le() & POLL_BITS
 }
 
-/// Turns a reply into that of a passive peer, for a request in symmetric active mode from a host that is
-/// no configured peer. RFC 5905 section 9.2.
-pub fn make_symmetric_passive(reply: &mut [u8; HEADER_LEN]) {
-    reply[0] = reply[0] & !7 | Mode::SymmetricPassive as u8;
-}
-
-/// Turns a reply into one that gives no time and tells the client to ask less often: not synchronised,
-/// stratum 0, kiss code RATE. RFC 5905 section 7.4.
+/// The first four octets of a word in memory, whose others are zero.
 #[inline(always)]
-pub fn make_kiss_rate(reply: &mut [u8; HEADER_LEN]) {
-    // Whole words: of a reply that is held in registers, others would be cut out.
-    const LEAP_AND_STRATUM: u64 = 0xc0ff << 48;
-    let head = word(reply, 0) & !LEAP_AND_STRATUM;
-    put(reply, 0, head | (LeapIndicator::Unsynchronised as u64) << 62);
-    let root = word(reply, 8) >> 32 << 32;
-    put(reply, 8, root | u64::from(u32::from_be_bytes(*b"RATE")));
+#[expect(clippy::cast_possible_truncation, reason = "the other half is zero")]
+const fn first_half(word: u64) -> u32 {
+    if cfg!(target_endian = "big") { (word >> 32) as u32 } else { word as u32 }
 }
 
+impl Reply {
+    /// The reply with these octets.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(octets: [u8; HEADER_LEN]) -> Self {
+        let sum = Sum::ZERO.add_octets(&octets[..ORIGIN.start]).add_octets(&octets[ORIGIN.end..]);
+        Self { octets, sum }
+    }
+
+    /// The reply as that of a passive peer, for a request in symmetric active mode from a host that is no configured peer.
+    /// RFC 5905 section 9.2.
+    #[must_use]
+    pub fn symmetric_passive(self) -> Self {
+        let mut octets = self.octets;
+        octets[0] = octets[0] & !7 | Mode::SymmetricPassive as u8;
+        Self::of(octets)
+    }
+
+    /// The reply as one that gives no time and tells the client to ask less often: not synchronised, stratum 0, kiss code RATE.
+    /// RFC 5905 section 7.4.
+    #[inline(always)]
+    #[must_use]
+    pub fn kiss_rate(self) -> Self {
+        // Whole words: of a reply that is held in registers, others would be cut out.
+        const LEAP_AND_STRATUM: u64 = u64::from_ne_bytes([0xc0, 0xff, 0, 0, 0, 0, 0, 0]);
+        const UNSYNCHRONISED: u64 =
+            u64::from_ne_bytes([(LeapIndicator::Unsynchronised as u8) << 6, 0, 0, 0, 0, 0, 0, 0]);
+        const REFERENCE_ID: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+        const RATE: u64 = u64::from_ne_bytes([0, 0, 0, 0, b'R', b'A', b'T', b'E']);
+        let mut octets = self.octets;
+        let head = word(&octets, 0) & !LEAP_AND_STRATUM | UNSYNCHRONISED;
+        put(&mut octets, 0, head);
+        let root = word(&octets, 8) & !REFERENCE_ID | RATE;
+        put(&mut octets, 8, root);
+        Self::of(octets)
+    }
+}
+
+/// A word as it lies in memory.
 #[inline(always)]
 fn word(octets: &[u8; HEADER_LEN], at: usize) -> u64 {
     let mut word = [0; 8];
     word.copy_from_slice(&octets[at..at + 8]);
-    u64::from_be_bytes(word)
+    u64::from_ne_bytes(word)
 }
 
 #[inline(always)]
 fn put(octets: &mut [u8; HEADER_LEN], at: usize, word: u64) {
-    octets[at..at + 8].copy_from_slice(&word.to_be_bytes());
+    octets[at..at + 8].copy_from_slice(&word.to_ne_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::head;
+    use crate::snapshot::{RefSnapshot, head};
     use crate::time::NtpShort;
     use crate::wire::{Header, ReferenceId};
     use proptest::prelude::*;
@@ -105,6 +151,10 @@ mod tests {
         }
     }
 
+    fn template() -> Template {
+        snapshot().template_at(at(100))
+    }
+
     fn at(seconds: u64) -> NtpTimestamp {
         NtpTimestamp::from_bits(seconds << 32)
     }
@@ -115,7 +165,8 @@ mod tests {
             let mut request = Header::request(NtpTimestamp::from_bits(0xdead_beef));
             request.version = version;
             request.poll = 6;
-            let reply = Header::read(&respond(&request.write(), &snapshot(), at(100), at(101), 0));
+            let reply =
+                Header::read(&respond(&request.write(), &template(), at(100), at(101), 0).octets);
             assert_eq!((reply.version, reply.mode, reply.poll), (version, Mode::Server, 6));
             assert_eq!((reply.leap, reply.stratum), (LeapIndicator::Normal, 2));
             assert_eq!(reply.precision, -25);
@@ -135,35 +186,50 @@ mod tests {
         for (asked, minimum, given) in [(3, 6, 6), (6, 3, 6), (-6, 0, 0), (-6, -7, -6)] {
             request.poll = asked;
             let snapshot = RefSnapshot { min_poll: minimum, ..snapshot() };
-            let reply = Header::read(&respond(&request.write(), &snapshot, at(1), at(1), 0));
-            assert_eq!(reply.poll, given, "asked {asked}, minimum {minimum}");
+            let template = snapshot.template_at(at(1));
+            let reply = respond(&request.write(), &template, at(1), at(1), 0);
+            assert_eq!(Header::read(&reply.octets).poll, given, "asked {asked}, minimum {minimum}");
         }
     }
 
     #[test]
     fn passive_peer_differs_in_the_mode_alone() {
         let request = Header::request(at(1)).write();
-        let server = respond(&request, &snapshot(), at(1), at(1), 0);
-        let mut passive = server;
-        make_symmetric_passive(&mut passive);
-        assert_eq!(Header::read(&passive).mode, Mode::SymmetricPassive);
-        assert_eq!(Header { mode: Mode::Server, ..Header::read(&passive) }.write(), server);
+        let server = respond(&request, &template(), at(1), at(1), 0);
+        let passive = Header::read(&server.symmetric_passive().octets);
+        assert_eq!(passive.mode, Mode::SymmetricPassive);
+        assert_eq!(Header { mode: Mode::Server, ..passive }.write(), server.octets);
     }
 
     #[test]
     fn kiss_differs_in_leap_stratum_and_reference_id_alone() {
         let request = Header::request(at(1)).write();
-        let server = respond(&request, &snapshot(), at(1), at(1), 0);
-        let mut kiss = server;
-        make_kiss_rate(&mut kiss);
-        let read = Header::read(&kiss);
+        let server = respond(&request, &template(), at(1), at(1), 0);
+        let read = Header::read(&server.kiss_rate().octets);
         assert_eq!((read.leap, read.stratum), (LeapIndicator::Unsynchronised, 0));
         assert_eq!(read.reference_id, ReferenceId(u32::from_be_bytes(*b"RATE")));
-        let Header { leap, stratum, reference_id, .. } = Header::read(&server);
-        assert_eq!(Header { leap, stratum, reference_id, ..read }.write(), server);
+        let Header { leap, stratum, reference_id, .. } = Header::read(&server.octets);
+        assert_eq!(Header { leap, stratum, reference_id, ..read }.write(), server.octets);
     }
 
     proptest! {
+        #[test]
+        fn sum_is_that_of_all_octets_but_the_origin_timestamp(
+            octets in proptest::array::uniform32(any::<u8>()), min_poll: i8, receive: u64, transmit: u64,
+            head: u64, root: u64, reference: u64,
+        ) {
+            let mut request = [0; HEADER_LEN];
+            request[..32].copy_from_slice(&octets);
+            let head = head & 0xc7ff_00ff_ffff_ffff;
+            let template = Template::new(head, root, reference, min_poll);
+            let (receive, transmit) = (NtpTimestamp::from_bits(receive), NtpTimestamp::from_bits(transmit));
+            let reply = respond(&request, &template, receive, transmit, 0);
+            for reply in [reply, reply.kiss_rate(), reply.symmetric_passive()] {
+                let sum = Sum::ZERO.add_octets(&reply.octets[..24]).add_octets(&reply.octets[32..]);
+                prop_assert_eq!(reply.sum.udp_checksum(), sum.udp_checksum());
+            }
+        }
+
         #[test]
         fn nothing_else_of_the_request_reaches_the_reply(
             a in proptest::array::uniform32(any::<u8>()),
@@ -179,11 +245,12 @@ mod tests {
             }
             let reply = |request| respond(
                 request,
-                &snapshot(),
+                &template(),
                 NtpTimestamp::from_bits(receive),
                 NtpTimestamp::from_bits(transmit),
                 fuzz,
-            );
+            )
+            .octets;
             prop_assert_eq!(reply(&requests[0]), reply(&requests[1]));
         }
 
@@ -191,7 +258,8 @@ mod tests {
         fn fuzz_stays_below_the_precision_and_keeps_the_mark(receive: u64, transmit: u64, fuzz: u8) {
             let request = Header::request(NtpTimestamp::from_bits(7)).write();
             let (receive, transmit) = (NtpTimestamp::from_bits(receive), NtpTimestamp::from_bits(transmit));
-            let reply = Header::read(&respond(&request, &snapshot(), receive, transmit, fuzz));
+            let reply = respond(&request, &template(), receive, transmit, snapshot().fuzz(fuzz));
+            let reply = Header::read(&reply.octets);
             prop_assert!((reply.receive_timestamp.to_bits() ^ receive.to_bits()) < 128);
             prop_assert!((reply.transmit_timestamp.to_bits() ^ transmit.to_bits()) < 128);
             prop_assert_eq!(reply.receive_timestamp.to_bits() & 1, 1);

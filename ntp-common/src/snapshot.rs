@@ -5,7 +5,11 @@
 //! `CLOCK_REALTIME` but never steps. Past [`RefSnapshot::valid_until_ns`] nothing is answered from it.
 //!
 //! A leap second is scheduled in it as an instant of the monotonic clock: [`RefSnapshot::as_of`].
+//!
+//! The daemon publishes one a second. While a snapshot is that young, an answer needs little arithmetic: what all replies hold lies
+//! in it as they hold it ([`Template`]), and one comparison tells that neither its end nor a leap second has come.
 
+use crate::template::Template;
 use crate::time::{MonoNs, NANOS_PER_SECOND, NtpShort, NtpTimestamp};
 use crate::wire::{LeapIndicator, Mode, ReferenceId};
 
@@ -22,14 +26,37 @@ pub const MULTIPLIER_BITS: u32 = 61;
 /// The multiplier for a served clock that runs exactly as `CLOCK_MONOTONIC` does: 2^61 * 2^32 / 10^9.
 pub const NOMINAL_MULTIPLIER: u64 = 9_903_520_314_283_042_199;
 
-/// Words of 64 bits that a snapshot takes in the map.
-pub const SNAPSHOT_WORDS: usize = 9;
+/// Words of 64 bits that a snapshot takes in the map. The first of them are all that a young one is answered from.
+pub const SNAPSHOT_WORDS: usize = 12;
 
 /// The word that holds [`RefSnapshot::base_ns`].
 pub const BASE_WORD: usize = 0;
 
+/// The word that holds [`RefSnapshot::young_ns`].
+pub const YOUNG_WORD: usize = 1;
+
+/// The word that holds [`RefSnapshot::multiplier`].
+pub const MULTIPLIER_WORD: usize = 2;
+
+/// The word that holds [`RefSnapshot::base_ntp`].
+pub const BASE_NTP_WORD: usize = 3;
+
+/// The first of the words that hold the [`Template`] of a young snapshot.
+pub const TEMPLATE_WORD: usize = 4;
+
 /// The word that holds [`RefSnapshot::valid_until_ns`].
-pub const VALID_UNTIL_WORD: usize = 3;
+pub const VALID_UNTIL_WORD: usize = 9;
+
+/// Age up to which a snapshot is young, nanoseconds: what [`scale_short`] takes. The daemon starts snapshots from an instant a
+/// second ago, and replaces them after one.
+pub const YOUNG_NS: u64 = 1 << 31;
+
+/// Root dispersion has grown in a young snapshot as if it were so old, in units of 2^-16 s: 2.5 s, which served time does not
+/// reach in [`YOUNG_NS`] at any rate up to [`MAX_YOUNG_MULTIPLIER`].
+const YOUNG_SHORT: u64 = 5 << 15;
+
+/// The multiplier of a clock that runs faster than 1.16 times `CLOCK_MONOTONIC`, whose snapshots are never young.
+const MAX_YOUNG_MULTIPLIER: u64 = NOMINAL_MULTIPLIER / 100 * 116;
 
 /// [`RefSnapshot::leap_at_ns`] of a snapshot in whose life there is no leap second.
 pub const NO_LEAP: u64 = u64::MAX;
@@ -81,14 +108,25 @@ pub const fn head(leap: LeapIndicator, stratum: u8, precision: i8, root_delay: N
 }
 
 /// Multiplies nanoseconds with a Q61 multiplier in 64-bit arithmetic, which is all that eBPF has. The result
-/// is at most 3 too small for `nanoseconds` up to [`MAX_AGE_NS`].
+/// is at most 3 too small for `nanoseconds` up to [`MAX_AGE_NS`], and the larger the more nanoseconds.
 #[inline(always)]
 #[must_use]
 pub const fn scale(nanoseconds: u64, multiplier: u64) -> u64 {
+    if nanoseconds < YOUNG_NS {
+        return scale_short(nanoseconds, multiplier);
+    }
     let (high, low) = (nanoseconds >> 32, nanoseconds & 0xffff_ffff);
     let by_low = low * (multiplier >> 32) + ((low * (multiplier & 0xffff_ffff)) >> 32);
     let by_high = high * (multiplier >> 5);
     (by_low >> 29).wrapping_add(by_high >> 24)
+}
+
+/// As [`scale`], for less than [`YOUNG_NS`]: one multiplication.
+#[inline(always)]
+#[must_use]
+pub const fn scale_short(nanoseconds: u64, multiplier: u64) -> u64 {
+    // 31 bits by 33.
+    nanoseconds.wrapping_mul(multiplier >> 31) >> (MULTIPLIER_BITS - 31)
 }
 
 impl RefSnapshot {
@@ -149,7 +187,40 @@ impl RefSnapshot {
         NtpTimestamp::from_bits(self.base_ntp.wrapping_add(elapsed))
     }
 
-    /// Root dispersion when served time is `at`: grows with the snapshot's age, rounded up.
+    /// From which age on the snapshot is to be looked at more closely, nanoseconds: until then it is young, valid, and no leap second
+    /// has taken place.
+    #[inline(always)]
+    #[must_use]
+    pub const fn young_ns(&self) -> u64 {
+        let end = if self.leap_at_ns < self.valid_until_ns {
+            self.leap_at_ns
+        } else {
+            self.valid_until_ns
+        };
+        let life = end.saturating_sub(self.base_ns);
+        match () {
+            () if self.multiplier > MAX_YOUNG_MULTIPLIER => 0,
+            () if life < YOUNG_NS => life,
+            () => YOUNG_NS,
+        }
+    }
+
+    /// What replies hold when served time is `at`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn template_at(&self, at: NtpTimestamp) -> Template {
+        Template::new(self.head, self.root_at(at), self.reference_timestamp, self.min_poll)
+    }
+
+    /// The random bits that lie below the precision: fuzz for [`crate::respond::respond`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn fuzz(&self, random: u8) -> u8 {
+        random & self.fuzz_mask
+    }
+
+    /// Root dispersion when served time is `at`: grows with the snapshot's age, rounded up. In the first seconds it is that of
+    /// their end.
     #[inline(always)]
     #[must_use]
     pub const fn dispersion_at(&self, at: NtpTimestamp) -> u32 {
@@ -162,6 +233,7 @@ impl RefSnapshot {
     pub const fn root_at(&self, at: NtpTimestamp) -> u64 {
         let age = at.to_bits().wrapping_sub(self.base_ntp).cast_signed();
         let age_short = if age < 0 { 0 } else { (age >> 16).cast_unsigned() & 0xffff_ffff };
+        let age_short = if age_short < YOUNG_SHORT { YOUNG_SHORT } else { age_short };
         let growth = (age_short * self.dispersion_rate as u64 + 0xffff_ffff) & !0xffff_ffff;
         let root = (self.root_dispersion as u64) << 32 | self.reference_id as u64;
         root.wrapping_add(growth)
@@ -192,23 +264,28 @@ impl RefSnapshot {
         ReferenceId(self.reference_id)
     }
 
-    /// The snapshot as it lies in a slot of the ring: what replies hold as it is does in network order.
+    /// The snapshot as it lies in a slot of the ring.
     #[inline(always)]
     #[must_use]
     pub const fn to_words(&self) -> [u64; SNAPSHOT_WORDS] {
         let options = (self.min_poll.cast_unsigned() as u64) << 24
             | (self.leap_step.cast_unsigned() as u64) << 8
             | self.fuzz_mask as u64;
+        let [head, root, reference, rest] =
+            self.template_at(NtpTimestamp::from_bits(self.base_ntp)).to_words();
         [
             self.base_ns,
-            self.base_ntp,
+            self.young_ns(),
             self.multiplier,
-            self.valid_until_ns,
-            self.head.to_be(),
-            (self.root_dispersion as u64) << 32 | self.reference_id as u64,
+            self.base_ntp,
+            head,
+            root,
+            reference,
+            rest,
             options << 32 | self.dispersion_rate as u64,
-            self.reference_timestamp.to_be(),
+            self.valid_until_ns,
             self.leap_at_ns,
+            (self.root_dispersion as u64) << 32 | self.reference_id as u64,
         ]
     }
 
@@ -218,19 +295,19 @@ impl RefSnapshot {
     #[expect(clippy::cast_possible_truncation, reason = "fields are cut out of packed words")]
     pub const fn from_words(words: &[u64; SNAPSHOT_WORDS]) -> Self {
         Self {
-            base_ns: words[0],
-            base_ntp: words[1],
-            multiplier: words[2],
+            base_ns: words[BASE_WORD],
+            base_ntp: words[BASE_NTP_WORD],
+            multiplier: words[MULTIPLIER_WORD],
             valid_until_ns: words[VALID_UNTIL_WORD],
-            head: u64::from_be(words[4]),
-            root_dispersion: (words[5] >> 32) as u32,
-            dispersion_rate: words[6] as u32,
-            reference_id: words[5] as u32,
-            min_poll: (words[6].cast_signed() >> 56) as i8,
-            fuzz_mask: (words[6] >> 32) as u8,
-            reference_timestamp: u64::from_be(words[7]),
-            leap_at_ns: words[8],
-            leap_step: ((words[6] >> 40) as u8).cast_signed(),
+            head: u64::from_be(words[TEMPLATE_WORD]),
+            root_dispersion: (words[11] >> 32) as u32,
+            dispersion_rate: words[8] as u32,
+            reference_id: words[11] as u32,
+            min_poll: (words[8].cast_signed() >> 56) as i8,
+            fuzz_mask: (words[8] >> 32) as u8,
+            reference_timestamp: u64::from_be(words[TEMPLATE_WORD + 2]),
+            leap_at_ns: words[10],
+            leap_step: ((words[8] >> 40) as u8).cast_signed(),
         }
     }
 }
@@ -268,6 +345,20 @@ mod tests {
     }
 
     #[test]
+    fn snapshot_is_young_until_something_happens() {
+        let snapshot = snapshot();
+        assert_eq!(snapshot.young_ns(), YOUNG_NS);
+        assert_eq!(RefSnapshot { leap_at_ns: 1_500, ..snapshot }.young_ns(), 500);
+        assert_eq!(
+            RefSnapshot { valid_until_ns: 1_200, leap_at_ns: 1_500, ..snapshot }.young_ns(),
+            200
+        );
+        assert_eq!(RefSnapshot { leap_at_ns: 7, ..snapshot }.young_ns(), 0);
+        assert_eq!(RefSnapshot { multiplier: u64::MAX, ..snapshot }.young_ns(), 0);
+        assert_eq!(RefSnapshot::INVALID.young_ns(), 0);
+    }
+
+    #[test]
     fn a_second_of_the_monotonic_clock_is_a_second_of_served_time() {
         let second = snapshot().time_at(MonoNs(1_000 + NANOS_PER_SECOND));
         let error = second.to_bits().wrapping_sub(4_000_000_001 << 32).cast_signed();
@@ -278,10 +369,13 @@ mod tests {
     fn dispersion_grows_with_age_and_never_shrinks_below_its_base() {
         let snapshot = snapshot();
         let at = |seconds: u64| NtpTimestamp::from_bits((4_000_000_000 + seconds) << 32);
-        assert_eq!(snapshot.dispersion_at(at(0)), 100);
-        // 15 ppm over 32 s are 480 us: 31.46 units of 2^-16 s, rounded up.
+        // 15 ppm over 2.5 s are 37.5 us: 2.46 units of 2^-16 s, rounded up.
+        for seconds in [0, 1, 2] {
+            assert_eq!(snapshot.dispersion_at(at(seconds)), 103);
+        }
+        // Over 32 s they are 480 us: 31.46 units.
         assert_eq!(snapshot.dispersion_at(at(32)), 132);
-        assert_eq!(snapshot.dispersion_at(NtpTimestamp::from_bits(3_999_999_999 << 32)), 100);
+        assert_eq!(snapshot.dispersion_at(NtpTimestamp::from_bits(3_999_999_999 << 32)), 103);
     }
 
     fn leaping(step: i8, leap: LeapIndicator) -> RefSnapshot {
@@ -350,9 +444,41 @@ mod tests {
 
         #[test]
         fn words_survive_the_round_trip(words: [u64; SNAPSHOT_WORDS]) {
-            let mut kept = words;
-            kept[6] &= 0xff00_ffff_ffff_ffff;
-            prop_assert_eq!(RefSnapshot::from_words(&words).to_words(), kept);
+            let snapshot = RefSnapshot::from_words(&words);
+            prop_assert_eq!(RefSnapshot::from_words(&snapshot.to_words()), snapshot);
+            for word in [BASE_WORD, MULTIPLIER_WORD, BASE_NTP_WORD, TEMPLATE_WORD, VALID_UNTIL_WORD] {
+                prop_assert_eq!(snapshot.to_words()[word], words[word]);
+            }
+        }
+
+        #[test]
+        fn young_snapshot_says_the_same_as_any(
+            age_ns: u64, life_ns in 0..u64::MAX / 2, leap_ns: u64, deviation in -4_000_000_000_000_000_000i64..=i64::MAX,
+            leap_step in -1i8..=1, near: bool,
+        ) {
+            // Half of the time a moment that matters.
+            let age_ns = if near { age_ns % (2 * YOUNG_NS) } else { age_ns };
+            let leap_ns = if near { leap_ns % (2 * YOUNG_NS) } else { leap_ns };
+            let snapshot = RefSnapshot {
+                multiplier: NOMINAL_MULTIPLIER.saturating_add_signed(deviation),
+                valid_until_ns: 1_000 + life_ns,
+                leap_at_ns: 1_000u64.saturating_add(leap_ns),
+                leap_step,
+                head: head(LeapIndicator::Insert, 2, -25, NtpShort::from_bits(7)),
+                ..snapshot()
+            };
+            let now = MonoNs(1_000u64.wrapping_add(age_ns));
+            let words = snapshot.to_words();
+            if now.0.wrapping_sub(words[BASE_WORD]) >= words[YOUNG_WORD] {
+                return Ok(());
+            }
+            prop_assert!(snapshot.is_valid_at(now));
+            prop_assert_eq!(snapshot.as_of(now), snapshot);
+            let passed = scale_short(age_ns, words[MULTIPLIER_WORD]);
+            let time = NtpTimestamp::from_bits(words[BASE_NTP_WORD].wrapping_add(passed));
+            prop_assert_eq!(time, snapshot.time_at(now));
+            let template = Template::from_words(core::array::from_fn(|word| words[TEMPLATE_WORD + word]));
+            prop_assert_eq!(template, snapshot.template_at(time));
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) fn now(rules: &ClientRules, waiting: &mut Waiting, charged: &Charge) 
 fn quickly(rules: &ClientRules, charged: &Charge) -> bool {
     let Some(key) = charged.client() else { return true };
     let Some(first) = LiveLine::at(rules.set_of(charged.hash)) else { return true };
-    charge_in_haste(&first, rules, key, charged.now, Haste::Always)
+    charge_in_haste(&first, rules, (key, charged.hash), charged.now, Haste::Always)
 }
 
 /// Charges a client for one request, whatever it takes.

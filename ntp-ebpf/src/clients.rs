@@ -66,7 +66,7 @@ impl Account<'_> {
     pub(crate) fn request(self, now: MonoNs) -> (Verdict, u64) {
         let Self { rules, key, hash, first } = self;
         if rules.sets <= NEAR_SETS {
-            if charge_in_haste(&first, rules, key, now, Haste::WhenOften) {
+            if charge_in_haste(&first, rules, (key, hash), now, Haste::WhenOften) {
                 return (Verdict::Answer, 0);
             }
             return (charge::at_leisure(rules, &Charge { key: key.to_bits(), hash, now }), 0);

@@ -6,7 +6,7 @@ use ntp_common::checksum::{self, Sum};
 use ntp_common::counters::{Family, KISSES, LEAKED, Reason, answered_index};
 use ntp_common::maps::ServingPage;
 use ntp_common::ratelimit::Verdict;
-use ntp_common::respond::{make_kiss_rate, respond};
+use ntp_common::respond::respond;
 use ntp_common::time::MonoNs;
 use ntp_common::wire::version_of;
 
@@ -16,9 +16,9 @@ use crate::headers::{
     Ipv6Header, PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram, PlainIpv4, swap_stations,
 };
 use crate::request::{
-    Stop, check_checksum, check_destination, check_plain, checksum_of, common_sum, local,
-    serving_page,
+    Stop, check_checksum, check_destination, check_plain, common_sum, local, serving_page,
 };
+use crate::snapshot::Served;
 use crate::walk::{self, Bounds, Network};
 use crate::{access, clients, clock, count, snapshot};
 
@@ -127,9 +127,7 @@ fn reply(
 ) -> Result<Answered, Reason> {
     // Who is not answered here is charged by the daemon.
     let newest = snapshot::newest(page);
-    if !newest.is_valid_at(now) {
-        return Err(Reason::NoSnapshot);
-    }
+    let age = newest.age_at(now).ok_or(Reason::NoSnapshot)?;
     let (verdict, waiting) = account.map_or((Verdict::Answer, 0), |account| account.request(now));
     let is_told = match verdict {
         Verdict::Drop => return Err(Reason::RateLimited),
@@ -140,19 +138,18 @@ fn reply(
         }
         Verdict::Answer => false,
     };
-    let snapshot = newest.read().as_of(now);
-    let time = snapshot.time_at(now);
-    let receive = receiver.received(time, snapshot.multiplier, now);
-    let mut answer = respond(&datagram.payload, &snapshot, receive, time + clock::TURNAROUND, 0);
+    let Served { time, multiplier, template } = newest.served_at(now, age);
+    let receive = receiver.received(time, multiplier, now);
+    let mut answer = respond(&datagram.payload, &template, receive, time + clock::TURNAROUND, 0);
     let mut counter = answered_index(family, version_of(datagram.payload[0]));
     if is_told {
-        make_kiss_rate(&mut answer);
+        answer = answer.kiss_rate();
         counter = KISSES;
     }
     let PlainDatagram { udp, payload } = datagram;
-    let checksum = checksum_of(&answer, common);
+    let checksum = common.plus(answer.sum).udp_checksum();
     newest.check_whole()?;
-    *payload = answer;
+    *payload = answer.octets;
     udp.ports = udp.ports.rotate_left(16);
     udp.checksum = checksum;
     Ok(Answered { counter, waiting })

@@ -7,7 +7,6 @@ use ntp_common::classify::{Class, classify};
 use ntp_common::counters::{Family, Reason};
 use ntp_common::local::LocalAddresses;
 use ntp_common::maps::ServingPage;
-use ntp_common::wire::HEADER_LEN;
 
 use crate::headers::{PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram};
 use crate::maps::{PORT, SERVING};
@@ -66,10 +65,11 @@ pub(crate) fn check_destination(frame: Bounds, is_local: bool) -> Result<(), Rea
     if is_group || !is_local { Err(Reason::NotLocal) } else { Ok(()) }
 }
 
-/// Where the transmit timestamp of a packet is, which the answer gives back as [`ORIGIN`].
+/// What clients that tell nothing of themselves leave zero: root dispersion to receive timestamp. chrony, systemd-timesyncd and
+/// whoever follows draft-ietf-ntp-data-minimization.
+const BLANK: Range<usize> = 8..TRANSMIT.start;
+/// Where the transmit timestamp of a packet is, which the answer gives back as its origin timestamp.
 const TRANSMIT: Range<usize> = 40..48;
-/// Where the origin timestamp is.
-const ORIGIN: Range<usize> = 24..32;
 
 /// The sum of what a datagram and its answer have in common, in whatever order: pseudo-header, ports, length, and the client's
 /// transmit timestamp. `addresses` is the sum of the addresses of the IP header. It is made before the clock is read.
@@ -85,12 +85,6 @@ fn pseudo_sum(addresses: Sum) -> Sum {
     addresses.add_u16(u16::from(PROTOCOL_UDP).to_be()).add_u16(UDP_LEN)
 }
 
-/// The checksum of the answer with this payload to a datagram with this [`common_sum`].
-#[inline(always)]
-pub(crate) fn checksum_of(answer: &[u8; HEADER_LEN], common: Sum) -> u16 {
-    common.add_octets(&answer[..ORIGIN.start]).add_octets(&answer[ORIGIN.end..]).udp_checksum()
-}
-
 #[inline(always)]
 pub(crate) fn check_checksum(
     datagram: &PlainDatagram,
@@ -99,7 +93,7 @@ pub(crate) fn check_checksum(
     family: Family,
 ) -> Result<(), Reason> {
     let PlainDatagram { udp, payload } = datagram;
-    let sum = common.add_unread(&payload[..TRANSMIT.start]);
+    let sum = common.add_unread(&payload[..BLANK.start]).add_mostly_zero(&payload[BLANK]);
     let lacks_checksum = matches!(family, Family::V4) && udp.checksum == 0;
     let pseudo = pseudo_sum(addresses);
     if lacks_checksum || checksum::is_acceptable(udp.checksum, sum, pseudo) {

@@ -4,8 +4,12 @@ use core::ptr::read_volatile;
 
 use ntp_common::counters::Reason;
 use ntp_common::maps::{RingSlot, ServingPage, ring_slot};
-use ntp_common::snapshot::{BASE_WORD, RefSnapshot, SNAPSHOT_WORDS, VALID_UNTIL_WORD};
-use ntp_common::time::MonoNs;
+use ntp_common::snapshot::{
+    BASE_NTP_WORD, BASE_WORD, MULTIPLIER_WORD, RefSnapshot, SNAPSHOT_WORDS, TEMPLATE_WORD,
+    VALID_UNTIL_WORD, YOUNG_WORD, scale_short,
+};
+use ntp_common::template::Template;
+use ntp_common::time::{MonoNs, NtpTimestamp};
 
 /// The newest snapshot's place in the ring.
 #[derive(Clone, Copy)]
@@ -24,22 +28,58 @@ pub(crate) fn newest(page: *const ServingPage) -> Newest {
     Newest { publication, slot }
 }
 
+/// How old a snapshot is that speaks of an instant.
+#[derive(Clone, Copy)]
+pub(crate) enum Age {
+    /// So many nanoseconds, which are few: no leap second has taken place.
+    Young(u64),
+    /// Any.
+    Old,
+}
+
+/// What answers are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Served {
+    /// Served time.
+    pub(crate) time: NtpTimestamp,
+    /// The snapshot's multiplier.
+    pub(crate) multiplier: u64,
+    pub(crate) template: Template,
+}
+
 impl Newest {
-    /// Whether it holds at `now`, if [`Newest::read`] finds that it has not been replaced. A reading of the clock from before it
-    /// was taken is none that it speaks of.
+    /// How old it is at `now`. `None` if it does not hold any more: a reading of the clock from before it was taken, too, is none
+    /// that it speaks of.
     #[inline(always)]
-    pub(crate) fn is_valid_at(self, now: MonoNs) -> bool {
-        now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= self.word(BASE_WORD)
+    pub(crate) fn age_at(self, now: MonoNs) -> Option<Age> {
+        let base_ns = self.word(BASE_WORD);
+        let age_ns = now.0.wrapping_sub(base_ns);
+        if age_ns < self.word(YOUNG_WORD) {
+            return Some(Age::Young(age_ns));
+        }
+        (now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= base_ns).then_some(Age::Old)
     }
 
-    /// Reads it. What comes of it is to be thrown away if [`Newest::check_whole`] says so.
+    /// What it says of `now`, when it is so old. To be thrown away if [`Newest::check_whole`] says so.
     #[inline(always)]
-    pub(crate) fn read(self) -> RefSnapshot {
+    pub(crate) fn served_at(self, now: MonoNs, age: Age) -> Served {
+        let Age::Young(age_ns) = age else { return self.served_late(now) };
+        let multiplier = self.word(MULTIPLIER_WORD);
+        let passed = scale_short(age_ns, multiplier);
+        let time = NtpTimestamp::from_bits(self.word(BASE_NTP_WORD).wrapping_add(passed));
+        let words = core::array::from_fn(|index| self.word(TEMPLATE_WORD + index));
+        Served { time, multiplier, template: Template::from_words(words) }
+    }
+
+    #[inline(always)]
+    fn served_late(self, now: MonoNs) -> Served {
         let mut words = [0; SNAPSHOT_WORDS];
         for (index, word) in words.iter_mut().enumerate() {
             *word = self.word(index);
         }
-        RefSnapshot::from_words(&words)
+        let snapshot = RefSnapshot::from_words(&words).as_of(now);
+        let time = snapshot.time_at(now);
+        Served { time, multiplier: snapshot.multiplier, template: snapshot.template_at(time) }
     }
 
     /// Whether what was read before belongs together.

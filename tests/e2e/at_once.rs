@@ -81,7 +81,10 @@ fn changes() -> Result<()> {
     for command in ["makestep", "doffset 0.001", "dfreq 0.01", "rekey", "offline", "online"] {
         changed.check(command, 4)?;
     }
+    // A source that is asked may be followed again before the next request comes.
+    changed.check("offline", 4)?;
     changed.check("reset sources", 0)?;
+    changed.give("online")?;
     changed.is_followed_again(4)?;
     changed.check("local stratum 9", 4)?;
     changed.check(&format!("delete {}", UPSTREAM.v4), 9)?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context, Result, ensure};
 use ntp_common::counters::{COUNTER_COUNT, Reason};
-use ntp_common::snapshot::RefSnapshot;
+use ntp_common::snapshot::{RefSnapshot, YOUNG_NS};
 use ntp_common::time::{MonoNs, NtpTimestamp};
 
 use crate::corpus;
@@ -19,6 +19,9 @@ const XDP_TX: u32 = 3;
 
 /// Fewest cases that the corpus must have.
 const CASES: usize = 200;
+
+/// Ages of snapshots, nanoseconds: young, about to be no longer, old.
+const AGES_NS: [u64; 4] = [0, 1_000_000_000, YOUNG_NS - 1_000_000, 20_000_000_000];
 
 /// The action for a frame with a fate.
 pub(crate) fn action(fate: Option<Reason>) -> u32 {
@@ -59,14 +62,18 @@ pub(crate) fn corpus() -> Result<()> {
 
 pub(crate) fn corpus_and_model() -> Result<()> {
     let mut server = Server::load()?;
-    let snapshot = frozen();
-    server.page.publish(&snapshot);
-    let receive = NtpTimestamp::from_bits(snapshot.base_ntp);
-    for case in corpus::cases() {
-        let world = World { snapshot, is_valid: true, access: &|_| true };
-        let verdict = judge(&case.frame, &world, receive);
-        let outcome = server.run(&case.frame)?;
-        agree(&case.frame, &verdict, outcome.action, outcome.frame).with_context(|| case.name)?;
+    let cases = corpus::cases();
+    for age_ns in AGES_NS {
+        let snapshot = RefSnapshot { base_ns: monotonic_ns() - age_ns, ..frozen() };
+        server.page.publish(&snapshot);
+        let receive = NtpTimestamp::from_bits(snapshot.base_ntp);
+        for case in &cases {
+            let world = World { snapshot, is_valid: true, access: &|_| true };
+            let verdict = judge(&case.frame, &world, receive);
+            let outcome = server.run(&case.frame)?;
+            agree(&case.frame, &verdict, outcome.action, outcome.frame)
+                .with_context(|| format!("{}, {age_ns} ns old", case.name))?;
+        }
     }
     Ok(())
 }
@@ -86,9 +93,15 @@ pub(crate) fn agree(frame: &[u8], verdict: &Verdict, done: u32, left: &[u8]) -> 
 
 pub(crate) fn running_time() -> Result<()> {
     let mut server = Server::load()?;
-    for multiplier_change in [0, 1 << 40, -(1 << 45)] {
-        let mut snapshot = running();
+    // The last is too fast for a young snapshot.
+    let multiplier_changes = [0, 1 << 40, -(1 << 45), 1 << 61];
+    for (multiplier_change, age_ns) in
+        multiplier_changes.into_iter().flat_map(|change| AGES_NS.map(|age_ns| (change, age_ns)))
+    {
+        let mut snapshot = RefSnapshot { base_ns: monotonic_ns() - age_ns, ..running() };
         snapshot.multiplier = snapshot.multiplier.wrapping_add_signed(multiplier_change);
+        // Grows by many units a second.
+        snapshot.dispersion_rate = 1 << 24;
         server.page.publish(&snapshot);
         for frame in [Frame::v4(), Frame::v6()] {
             let frame = frame.octets();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use ntp_common::clients::seen_at;
 use ntp_common::counters::{KISSES, LEAKED, Reason, answered};
 use ntp_common::ratelimit::{ClientRules, Limit, Verdict};
-use ntp_common::respond::make_kiss_rate;
+use ntp_common::respond::Reply;
 use ntp_common::snapshot::RefSnapshot;
 use ntp_common::time::MonoNs;
 use ntp_user::serving::clients::Clients;
@@ -112,7 +112,7 @@ fn compare(
         }
         Verdict::Kiss => {
             let reply = expected.last_chunk_mut().context("a reply has 48 octets")?;
-            make_kiss_rate(reply);
+            *reply = Reply::of(*reply).kiss_rate().octets;
             ensure!(left[payload..] == expected[payload..], "another kiss than the model's");
         }
         Verdict::Drop => anyhow::bail!("answered, but the model says drop"),

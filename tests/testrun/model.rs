@@ -175,8 +175,9 @@ fn answer(
         reply[ip + 7] = 64;
     }
     let request = frame[udp + 8..].first_chunk::<HEADER_LEN>().expect("a whole header");
-    let packet = respond(request, &world.snapshot, receive, receive + TURNAROUND, 0);
-    reply[udp + 8..].copy_from_slice(&packet);
+    let template = world.snapshot.template_at(receive);
+    let packet = respond(request, &template, receive, receive + TURNAROUND, 0);
+    reply[udp + 8..].copy_from_slice(&packet.octets);
     reply[udp + 6..udp + 8].fill(0);
     let checksum = udp_checksum(&pseudo, &reply[udp..]);
     reply[udp + 6..udp + 8].copy_from_slice(&checksum.to_be_bytes());

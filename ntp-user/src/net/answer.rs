@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use ntp_common::classify::{Class, classify};
 use ntp_common::counters::{Family, Reason};
-use ntp_common::respond::{make_kiss_rate, make_symmetric_passive, respond};
+use ntp_common::respond::respond;
 use ntp_common::snapshot::{RefSnapshot, head};
 use ntp_common::time::{MonoNs, NANOS_PER_SECOND, NtpDuration, NtpShort};
 use ntp_common::wire::{HEADER_LEN, LeapIndicator, Mode, version_of};
@@ -112,14 +112,12 @@ impl Request {
         let earliest = receive + NtpDuration::from_bits(2);
         let transmit =
             if transmit.since(earliest) < NtpDuration::ZERO { earliest } else { transmit };
-        let mut reply = respond(&self.header, snapshot, receive, transmit, fuzz);
-        if self.is_peer {
-            make_symmetric_passive(&mut reply);
-        }
-        if self.is_kiss {
-            make_kiss_rate(&mut reply);
-        }
-        reply
+        let template = snapshot.template_at(receive);
+        let fuzz = snapshot.fuzz(fuzz);
+        let reply = respond(&self.header, &template, receive, transmit, fuzz);
+        let reply = if self.is_peer { reply.symmetric_passive() } else { reply };
+        let reply = if self.is_kiss { reply.kiss_rate() } else { reply };
+        reply.octets
     }
 }
 

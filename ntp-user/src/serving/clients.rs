@@ -325,7 +325,7 @@ impl Table {
         let key = self.key(client);
         let hash = rules.hash(key);
         let Some(set) = self.set(rules.set_of(hash) as usize) else { return Verdict::Answer };
-        if charge_in_haste(&set.first, &rules, key, now, Haste::WhenOften) {
+        if charge_in_haste(&set.first, &rules, (key, hash), now, Haste::WhenOften) {
             return Verdict::Answer;
         }
         charge(&set.first, &set.second, &rules, (key, hash), now)

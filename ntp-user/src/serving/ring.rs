@@ -268,7 +268,7 @@ mod tests {
         let (mut read, mut last) = (0, 0);
         while read < READS {
             let Some(snapshot) = reader.read() else { continue };
-            assert_eq!(snapshot.to_words(), [snapshot.base_ns; SNAPSHOT_WORDS], "torn");
+            assert_eq!(snapshot, numbered(snapshot.base_ns), "torn");
             assert!(snapshot.base_ns >= last, "an older snapshot came back");
             (read, last) = (read + 1, snapshot.base_ns);
         }

@@ -31,7 +31,7 @@ impl Machine {
         }
         let receive = snapshot.time_at(now);
         let transmit = receive + NtpDuration::from_nanos(ANSWER_NS);
-        let octets = respond(&packet, &snapshot, receive, transmit, 0);
+        let octets = respond(&packet, &snapshot.template_at(receive), receive, transmit, 0).octets;
         self.outbox.push(Outgoing { at_s: self.clock.now_s(), to: from, octets });
     }
 }
