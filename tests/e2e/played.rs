@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
 use ntp_common::counters::{Counters, Family};
 use ntp_common::wire::{Header, NTP_PORT};
 use ntp_lab::kernel;
@@ -31,7 +32,7 @@ pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 /// The daemon at work. The order of the fields is that of their end.
 pub(crate) struct Played {
     pub(crate) daemon: Daemon,
-    _upstream: Option<Process>,
+    upstream: Option<Process>,
     pub(crate) scene: Scene,
 }
 
@@ -44,7 +45,7 @@ impl Played {
     /// Starts the daemon with `directives` in a scene that has files for it.
     pub(crate) fn open_in(scene: Scene, directives: &str) -> Result<Self> {
         let daemon = daemon()?.start(&scene.lab, &scene.server, directives)?;
-        Ok(Self { daemon, _upstream: None, scene })
+        Ok(Self { daemon, upstream: None, scene })
     }
 
     /// Starts chronyd as an upstream with `local stratum` of that number, and the daemon with `directives`, which
@@ -63,7 +64,7 @@ impl Played {
         let upstream = format!("local stratum {stratum}\nallow\n");
         let upstream = Some(chronyd.serve(&scene.lab, &scene.upstream, &upstream)?);
         let daemon = daemon()?.start(&scene.lab, &scene.server, directives)?;
-        let played = Self { daemon, _upstream: upstream, scene };
+        let played = Self { daemon, upstream, scene };
         let header = played.synchronised()?;
         Ok((played, header))
     }
@@ -75,13 +76,18 @@ impl Played {
         directives: &str,
         look: impl FnOnce() -> Result<()>,
     ) -> Result<Self> {
-        let Self { daemon: first, _upstream: upstream, scene } = self;
+        let Self { daemon: first, upstream, scene } = self;
         let ended = first.stop()?.success()?;
         look().with_context(|| ended.output)?;
         let mut command = daemon()?.command(&scene.server);
         command.args(arguments);
         let daemon = Daemon::start(&scene.lab, &scene.server, command, directives)?;
-        Ok(Self { daemon, _upstream: upstream, scene })
+        Ok(Self { daemon, upstream, scene })
+    }
+
+    /// Sends a signal to the upstream, if it was started.
+    pub(crate) fn signal_upstream(&self, signal: Signal) -> Result<()> {
+        self.upstream.as_ref().context("there is no upstream")?.signal(signal)
     }
 
     /// Waits until the daemon says that it is synchronised.
