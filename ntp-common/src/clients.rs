@@ -595,7 +595,7 @@ mod tests {
                     );
                 }
                 // All but the first, and one in 64, unless the limit does not let it be known.
-                let often = every_ms <= 33 && rules.interval_ns < NANOS_PER_SECOND;
+                let often = every_ms <= 33 && rules.interval < NANOS_PER_SECOND << 8;
                 assert_eq!(hasty > 190, often, "{every_ms} ms: {hasty}");
                 assert!(hasty == 0 || every_ms <= 40, "{every_ms} ms: {hasty}");
             }

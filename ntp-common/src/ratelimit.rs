@@ -36,11 +36,11 @@ pub struct ClientRules {
     pub multiplier: u64,
     /// Secret summand of the hash.
     pub seed: u64,
-    /// Time that an answer costs, nanoseconds; 0 without a limit.
-    pub interval_ns: u64,
-    /// How far a client may be ahead of its due time, nanoseconds: what a burst costs but for one answer;
-    /// [`NO_LIMIT_NS`] if there is no limit.
-    pub tolerance_ns: u64,
+    /// Time that an answer costs, in units of a due time (2^-8 ns, [`crate::clients::State::due`]); 0 without a limit.
+    pub interval: u64,
+    /// How far a client may be ahead of its due time, in its units: what a burst costs but for one answer; [`NO_LIMIT`] if there is no
+    /// limit.
+    pub tolerance: u64,
     /// The bits of the first half of an IPv6 address that tell clients apart.
     pub v6_mask: u64,
     /// The bits of an IPv4 address that tell clients apart.
@@ -54,9 +54,9 @@ pub struct ClientRules {
     /// The number 63, from memory, so that the compiler can't make a branch of what shifts by it: a way
     /// that was guessed wrongly would be found out only when the set has come from memory.
     pub sign_bit: u32,
-    /// How long after its next request was due a client is one that asks seldom, in units of a due time: see
-    /// [`crate::clients::charge_in_haste`].
-    pub seldom_after: i64,
+    /// How far ahead the next request of a client must be due, in units of a due time, for it to be one that asks often: negative,
+    /// or more than any lies ahead. See [`crate::clients::charge_in_haste`].
+    pub often_from: i64,
 }
 
 /// Words of 64 bits that the rules take.
@@ -67,9 +67,9 @@ const _: () = assert!(size_of::<ClientRules>() == 8 * RULES_WORDS);
 /// Nobody is told.
 pub const NO_KISS: u16 = u16::MAX;
 
-/// [`ClientRules::tolerance_ns`] without a limit: more than a due time can lie ahead. One is still ahead now and then,
+/// [`ClientRules::tolerance`] without a limit: more than a due time can lie ahead. One is still ahead now and then,
 /// by what it is rounded to, or because another CPU has read its clock a little later.
-const NO_LIMIT_NS: u64 = 1 << (63 - DUE_SHIFT);
+const NO_LIMIT: u64 = 1 << 63;
 
 /// A client whose last request was longer ago than this, nanoseconds, asks seldom: 2^25, 34 ms.
 pub const SELDOM_NS: u64 = 1 << 25;
@@ -130,13 +130,11 @@ impl Limit {
     }
 }
 
-/// [`ClientRules::seldom_after`] with an interval: its next request is due at least one after a client's last. With one longer
+/// [`ClientRules::often_from`] with an interval: its next request is due at least one after a client's last. With one longer
 /// than [`SELDOM_NS`] it can't be told from the due time how long ago that was, and all ask seldom, as the limit allows no more.
-const fn seldom_after(interval_ns: u64) -> i64 {
-    if interval_ns > SELDOM_NS {
-        return i64::MIN;
-    }
-    ((SELDOM_NS - interval_ns) << DUE_SHIFT).cast_signed()
+const fn often_from(interval: u64) -> i64 {
+    const SELDOM: u64 = SELDOM_NS << DUE_SHIFT;
+    if interval > SELDOM { i64::MAX } else { interval.wrapping_sub(SELDOM).cast_signed() }
 }
 
 impl ClientRules {
@@ -144,15 +142,15 @@ impl ClientRules {
     pub const OFF: Self = Self {
         multiplier: 1,
         seed: 0,
-        interval_ns: 0,
-        tolerance_ns: NO_LIMIT_NS,
+        interval: 0,
+        tolerance: NO_LIMIT,
         v6_mask: u64::MAX,
         v4_mask: u32::MAX,
         sets: 0,
         leak_mask: 0,
         kiss_mask: NO_KISS,
         sign_bit: 63,
-        seldom_after: seldom_after(0),
+        often_from: often_from(0),
     };
 
     /// Rules for a table of `sets` sets whose places are secret as long as `secret` is.
@@ -172,16 +170,16 @@ impl ClientRules {
     /// Limits nobody.
     #[must_use]
     pub const fn without_limit(self) -> Self {
-        let Self { interval_ns, tolerance_ns, seldom_after, .. } = Self::OFF;
-        Self { interval_ns, tolerance_ns, seldom_after, ..self }
+        let Self { interval, tolerance, often_from, .. } = Self::OFF;
+        Self { interval, tolerance, often_from, ..self }
     }
 
     /// Limits every client.
     #[must_use]
     pub const fn with_limit(mut self, limit: Limit) -> Self {
-        self.interval_ns = limit.interval_ns();
-        self.seldom_after = seldom_after(self.interval_ns);
-        self.tolerance_ns = self.interval_ns * limit.burst.saturating_sub(1) as u64;
+        self.interval = limit.interval_ns() << DUE_SHIFT;
+        self.often_from = often_from(self.interval);
+        self.tolerance = self.interval * limit.burst.saturating_sub(1) as u64;
         self.leak_mask = (1 << (limit.leak_log2 & 15)) - 1;
         self.kiss_mask = match limit.kod_log2 & 15 {
             0 => NO_KISS,
@@ -194,7 +192,7 @@ impl ClientRules {
     #[inline(always)]
     #[must_use]
     pub const fn is_seldom(&self, due: u64, now: MonoNs) -> bool {
-        (now.0 << DUE_SHIFT).wrapping_sub(due).cast_signed() > self.seldom_after
+        due.wrapping_sub(now.0 << DUE_SHIFT).cast_signed() < self.often_from
     }
 
     /// When the request after one at `now` is due from a client whose next one is due at `due`, both as in
@@ -206,17 +204,17 @@ impl ClientRules {
         let ahead = due.wrapping_sub(now).cast_signed();
         // A branch that is guessed rightly: most requests come later than they are due.
         let ahead = if ahead < 0 { 0 } else { ahead.cast_unsigned() };
-        if ahead > self.tolerance_ns << DUE_SHIFT {
+        if ahead > self.tolerance {
             return None;
         }
-        Some(now.wrapping_add(ahead).wrapping_add(self.interval_ns << DUE_SHIFT))
+        Some(now.wrapping_add(ahead).wrapping_add(self.interval))
     }
 
     /// When the second request of a client is due whose first one came at `now`.
     #[inline(always)]
     #[must_use]
     pub const fn first_due(&self, now: MonoNs) -> u64 {
-        now.0.wrapping_add(self.interval_ns) << DUE_SHIFT
+        (now.0 << DUE_SHIFT).wrapping_add(self.interval)
     }
 
     /// What becomes of a request over the limit, and when the client's next one is due. `chance` decides
@@ -226,7 +224,7 @@ impl ClientRules {
     #[inline(always)]
     #[must_use]
     pub const fn refuse(&self, due: u64, now: MonoNs, chance: u64) -> (Verdict, u64) {
-        let most = self.tolerance_ns.wrapping_add(self.interval_ns) << DUE_SHIFT;
+        let most = self.tolerance.wrapping_add(self.interval);
         let due = if ahead(due, now, self.sign()) > most {
             (now.0 << DUE_SHIFT).wrapping_add(most)
         } else {
@@ -315,12 +313,12 @@ impl ClientRules {
         [
             self.multiplier,
             self.seed,
-            self.interval_ns,
-            self.tolerance_ns,
+            self.interval,
+            self.tolerance,
             self.v6_mask,
             self.v4_mask as u64 | (self.sets as u64) << 32,
             self.leak_mask as u64 | (self.kiss_mask as u64) << 16 | (self.sign_bit as u64) << 32,
-            self.seldom_after.cast_unsigned(),
+            self.often_from.cast_unsigned(),
         ]
     }
 
@@ -332,15 +330,15 @@ impl ClientRules {
         Self {
             multiplier: words[0],
             seed: words[1],
-            interval_ns: words[2],
-            tolerance_ns: words[3],
+            interval: words[2],
+            tolerance: words[3],
             v6_mask: words[4],
             v4_mask: words[5] as u32,
             sets: (words[5] >> 32) as u32,
             leak_mask: words[6] as u16,
             kiss_mask: (words[6] >> 16) as u16,
             sign_bit: (words[6] >> 32) as u32,
-            seldom_after: words[7].cast_signed(),
+            often_from: words[7].cast_signed(),
         }
     }
 }
@@ -441,7 +439,7 @@ mod tests {
         assert_eq!(rules.admit(due, now), None);
         let (verdict, due) = rules.refuse(due, now, 1);
         assert_eq!(verdict, Verdict::Drop);
-        let later = MonoNs(now.0 + rules.interval_ns);
+        let later = MonoNs(now.0 + LIMIT.interval_ns());
         assert!(rules.admit(due, later).is_some());
     }
 
@@ -473,7 +471,7 @@ mod tests {
             }
             for (index, &from) in times.iter().enumerate() {
                 for (count, &to) in (1u64..).zip(&times[index..]) {
-                    let most = u64::from(burst) + (to - from) / rules.interval_ns;
+                    let most = u64::from(burst) + (to - from) / LIMIT.interval_ns();
                     prop_assert!(count <= most, "{} answers in {} ns", count, to - from);
                 }
             }

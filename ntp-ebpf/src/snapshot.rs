@@ -28,14 +28,13 @@ pub(crate) fn newest(page: *const ServingPage) -> Newest {
     Newest { publication, slot }
 }
 
-/// How old a snapshot is that speaks of an instant.
+/// How old a snapshot is that speaks of an instant, nanoseconds, if it is young; else [`OLD`]. One word, as there is no register for
+/// it.
 #[derive(Clone, Copy)]
-pub(crate) enum Age {
-    /// So many nanoseconds, which are few: no leap second has taken place.
-    Young(u64),
-    /// Any.
-    Old,
-}
+pub(crate) struct Age(u64);
+
+/// Of any age.
+const OLD: u64 = u64::MAX;
 
 /// What answers are made of.
 #[derive(Clone, Copy)]
@@ -55,17 +54,19 @@ impl Newest {
         let base_ns = self.word(BASE_WORD);
         let age_ns = now.0.wrapping_sub(base_ns);
         if age_ns < self.word(YOUNG_WORD) {
-            return Some(Age::Young(age_ns));
+            return Some(Age(age_ns));
         }
-        (now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= base_ns).then_some(Age::Old)
+        (now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= base_ns).then_some(Age(OLD))
     }
 
     /// What it says of `now`, when it is so old. To be thrown away if [`Newest::check_whole`] says so.
     #[inline(always)]
     pub(crate) fn served_at(self, now: MonoNs, age: Age) -> Served {
-        let Age::Young(age_ns) = age else { return self.served_late(now) };
+        if age.0 == OLD {
+            return self.served_late(now);
+        }
         let multiplier = self.word(MULTIPLIER_WORD);
-        let passed = scale_short(age_ns, multiplier);
+        let passed = scale_short(age.0, multiplier);
         let time = NtpTimestamp::from_bits(self.word(BASE_NTP_WORD).wrapping_add(passed));
         let words = core::array::from_fn(|index| self.word(TEMPLATE_WORD + index));
         Served { time, multiplier, template: Template::from_words(words) }

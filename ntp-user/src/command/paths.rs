@@ -22,7 +22,7 @@ pub(super) fn paths(driver: &DaemonDriver, tasks: &Tasks) -> Paths {
         is_synchronised: published.is_live(now.mono),
         is_too_far_off: driver.engine().tracking(now).too_far_off,
         has_xdp: tasks.xdp.is_some(),
-        is_limiting: tasks.clients.rules().interval_ns > 0,
+        is_limiting: tasks.clients.rules().interval > 0,
         snapshot_age_ms: age_ms.map(|age_ms| u32::try_from(age_ms).unwrap_or(u32::MAX - 1)),
         interfaces: number(interfaces),
         client_slots: number(tasks.clients.capacity()),

@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(ask(), 4);
         let unlimited = ClientRules::new(9, [11, 12]);
         let in_force = clients.change_rules(&unlimited);
-        assert_eq!((in_force.sets, in_force.seed, in_force.interval_ns), (64, 7, 0));
+        assert_eq!((in_force.sets, in_force.seed, in_force.interval), (64, 7, 0));
         assert_eq!(ask(), 40);
         assert_eq!(clients.lookup(client, at(1000)).unwrap().requests.hits, 80);
         // Neighbours share a record from now on, as those who send commands do.
