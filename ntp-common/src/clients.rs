@@ -405,10 +405,21 @@ mod tests {
         }
 
         fn charge_in_haste(&self, rules: &ClientRules, key: ClientKey, now: MonoNs) -> Verdict {
-            if charge_in_haste(&&self.0, rules, (key, rules.hash(key)), now, Haste::Always) {
-                Verdict::Answer
+            self.charge_when(Haste::Always, rules, key, now).0
+        }
+
+        /// Charges it as either path does; says also whether in haste.
+        fn charge_when(
+            &self,
+            haste: Haste,
+            rules: &ClientRules,
+            key: ClientKey,
+            now: MonoNs,
+        ) -> (Verdict, bool) {
+            if charge_in_haste(&&self.0, rules, (key, rules.hash(key)), now, haste) {
+                (Verdict::Answer, true)
             } else {
-                self.charge(rules, key, now)
+                (self.charge(rules, key, now), false)
             }
         }
     }
@@ -577,17 +588,7 @@ mod tests {
                 let (set, key, mut hasty) = (Set::default(), client(1), 0);
                 for number in 0..200 {
                     let now = MonoNs(NANOS_PER_SECOND + number * every_ms * 1_000_000);
-                    if charge_in_haste(
-                        &&set.0,
-                        &rules,
-                        (key, rules.hash(key)),
-                        now,
-                        Haste::WhenOften,
-                    ) {
-                        hasty += 1;
-                    } else {
-                        set.charge(&rules, key, now);
-                    }
+                    hasty += u32::from(set.charge_when(Haste::WhenOften, &rules, key, now).1);
                     let behind = seen_at(now).wrapping_sub(set.record(0).counts.seen);
                     assert!(
                         behind <= seen_at(MonoNs(3 * NANOS_PER_SECOND)),
@@ -611,10 +612,7 @@ mod tests {
                 let key = client(number);
                 let now = MonoNs(NANOS_PER_SECOND + round * 1_000_000 + u64::from(number));
                 let had_record = has(&set, number);
-                if !charge_in_haste(&&set.0, &rules, (key, rules.hash(key)), now, Haste::WhenOften)
-                {
-                    set.charge(&rules, key, now);
-                }
+                set.charge_when(Haste::WhenOften, &rules, key, now);
                 records_made += u32::from(!had_record && has(&set, number));
                 passed_over += u32::from(!has(&set, number));
             }

@@ -72,6 +72,7 @@ impl Newest {
         Served { time, multiplier, template: Template::from_words(words) }
     }
 
+    /// The same, whatever the age: a leap second may have taken place.
     #[inline(always)]
     fn served_late(self, now: MonoNs) -> Served {
         let mut words = [0; SNAPSHOT_WORDS];
