@@ -127,7 +127,9 @@ fn reply(
 ) -> Result<Answered, Reason> {
     // Who is not answered here is charged by the daemon.
     let newest = snapshot::newest(page);
-    let age = newest.age_at(now).ok_or(Reason::NoSnapshot)?;
+    if !newest.is_valid_at(now) {
+        return Err(Reason::NoSnapshot);
+    }
     let (verdict, waiting) = account.map_or((Verdict::Answer, 0), |account| account.request(now));
     let is_told = match verdict {
         Verdict::Drop => return Err(Reason::RateLimited),
@@ -138,7 +140,7 @@ fn reply(
         }
         Verdict::Answer => false,
     };
-    let Served { time, multiplier, template } = newest.served_at(now, age);
+    let Served { time, multiplier, template } = newest.served_at(now);
     let receive = receiver.received(time, multiplier, now);
     let mut answer = respond(&datagram.payload, &template, receive, time + clock::TURNAROUND, 0);
     let mut counter = answered_index(family, version_of(datagram.payload[0]));

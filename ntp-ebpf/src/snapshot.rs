@@ -28,14 +28,6 @@ pub(crate) fn newest(page: *const ServingPage) -> Newest {
     Newest { publication, slot }
 }
 
-/// How old a snapshot is that speaks of an instant, nanoseconds, if it is young; else [`OLD`]. One word, as there is no register for
-/// it.
-#[derive(Clone, Copy)]
-pub(crate) struct Age(u64);
-
-/// Of any age.
-const OLD: u64 = u64::MAX;
-
 /// What answers are made of.
 #[derive(Clone, Copy)]
 pub(crate) struct Served {
@@ -47,26 +39,25 @@ pub(crate) struct Served {
 }
 
 impl Newest {
-    /// How old it is at `now`. `None` if it does not hold any more: a reading of the clock from before it was taken, too, is none
-    /// that it speaks of.
+    /// Whether it holds at `now`, if [`Newest::check_whole`] finds that it has not been replaced. A reading of the clock from before it
+    /// was taken is none that it speaks of.
     #[inline(always)]
-    pub(crate) fn age_at(self, now: MonoNs) -> Option<Age> {
-        let base_ns = self.word(BASE_WORD);
-        let age_ns = now.0.wrapping_sub(base_ns);
-        if age_ns < self.word(YOUNG_WORD) {
-            return Some(Age(age_ns));
-        }
-        (now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= base_ns).then_some(Age(OLD))
+    pub(crate) fn is_valid_at(self, now: MonoNs) -> bool {
+        now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= self.word(BASE_WORD)
     }
 
-    /// What it says of `now`, when it is so old. To be thrown away if [`Newest::check_whole`] says so.
+    /// What it says of `now`, if it holds then. To be thrown away if [`Newest::check_whole`] says so.
+    ///
+    /// Looks only here whether it is young, though a young one is valid: known before the client is charged, that would be two states
+    /// for the verifier to follow through all that lies between.
     #[inline(always)]
-    pub(crate) fn served_at(self, now: MonoNs, age: Age) -> Served {
-        if age.0 == OLD {
+    pub(crate) fn served_at(self, now: MonoNs) -> Served {
+        let age_ns = now.0.wrapping_sub(self.word(BASE_WORD));
+        if age_ns >= self.word(YOUNG_WORD) {
             return self.served_late(now);
         }
         let multiplier = self.word(MULTIPLIER_WORD);
-        let passed = scale_short(age.0, multiplier);
+        let passed = scale_short(age_ns, multiplier);
         let time = NtpTimestamp::from_bits(self.word(BASE_NTP_WORD).wrapping_add(passed));
         let words = core::array::from_fn(|index| self.word(TEMPLATE_WORD + index));
         Served { time, multiplier, template: Template::from_words(words) }
