@@ -7,7 +7,7 @@
 //! A leap second is scheduled in it as an instant of the monotonic clock: [`RefSnapshot::as_of`].
 //!
 //! The daemon publishes one a second. While a snapshot is that young, an answer needs little arithmetic: what all replies hold lies
-//! in it as they hold it ([`Template`]), and one comparison tells that neither its end nor a leap second has come.
+//! in it as they hold it ([`Template`]), and one comparison tells that no leap second has come.
 
 use crate::template::Template;
 use crate::time::{MonoNs, NANOS_PER_SECOND, NtpShort, NtpTimestamp};
