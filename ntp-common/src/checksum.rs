@@ -37,6 +37,13 @@ impl Sum {
         self.add_u32(word as u32)
     }
 
+    /// Adds a sum that was folded, as a word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn add_folded(self, sum: u64) -> Self {
+        Self { words: self.words.wrapping_add(sum), uppers: self.uppers }
+    }
+
     /// Adds another sum.
     #[inline(always)]
     #[must_use]

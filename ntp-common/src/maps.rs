@@ -8,25 +8,27 @@ use crate::counters::Counters;
 use crate::local::LocalAddresses;
 use crate::ratelimit::ClientRules;
 use crate::snapshot::SNAPSHOT_WORDS;
+use crate::wire::HEADER_LEN;
 
 /// Version of everything in this module. It is part of the path of pinned objects and the first word of
 /// [`ServingPage`], so that a daemon and a program of different builds never share a map.
-pub const ABI: u64 = 0x6e74_7078_0000_000a;
+pub const ABI: u64 = 0x6e74_7078_0000_000b;
 
-/// Array of one [`ServingPage`], memory-mapped by the daemon.
+/// One [`ServingPage`], memory-mapped by the daemon. The program knows it, as [`ACL_MAP`] and [`CLIENTS_MAP`], by its address.
 pub const SERVING_MAP: &str = "SERVING";
 
-/// Array of two [`AclTable`]s, memory-mapped by the daemon: one in force, one being filled.
+/// Two [`AclTable`]s, memory-mapped by the daemon: one in force, one being filled.
 pub const ACL_MAP: &str = "ACL";
 
-/// Array of [`crate::clients::ClientLine`]s, memory-mapped by the daemon: the first lines of all sets, then the
-/// second ones. The daemon says how many there are when it loads the program; one when there is no table.
+/// [`crate::clients::ClientLine`]s, memory-mapped by the daemon: the first lines of all sets, then the second ones. The daemon
+/// says how many sets there are when it loads the program ([`SETS_VARIABLE`]); room for one is there when there is no table.
 pub const CLIENTS_MAP: &str = "CLIENTS";
 
-/// Entries of [`CLIENTS_MAP`] that a set takes.
+/// Lines of [`CLIENTS_MAP`] that a set takes.
 pub const CLIENT_SET_LINES: u32 = crate::clients::SET_LINES;
 
-/// Per-CPU array of one set of [`Counters`].
+/// A set of [`Counters`] for each CPU ([`CPUS_VARIABLE`]), memory-mapped by the daemon. No per-CPU array, of which the program
+/// would have to ask the kernel for its part.
 pub const COUNTERS_MAP: &str = "COUNTERS";
 
 /// Array of [`MAX_CLOCKS`] [`ClockSlot`]s, memory-mapped by the daemon: the clocks of interfaces whose receive timestamps
@@ -49,8 +51,25 @@ pub const STAMP_FUNCTION: &str = "hardware_stamp";
 /// Function of [`STAMPED_PROGRAM`] that gives the entry of [`CLOCKS_MAP`]: the daemon puts the number there.
 pub const SLOT_FUNCTION: &str = "clock_slot";
 
-/// Read-only variable of the program: the served UDP port, in network byte order.
-pub const PORT_VARIABLE: &str = "PORT";
+/// Read-only variable of the program: what [`port_and_len`] makes of the served UDP port and [`PLAIN_UDP_LEN`].
+pub const PORT_VARIABLE: &str = "PORT_AND_LEN";
+
+/// Length of a UDP header with a plain NTP packet, octets.
+#[expect(clippy::cast_possible_truncation, reason = "56")]
+pub const PLAIN_UDP_LEN: u16 = 8 + HEADER_LEN as u16;
+
+/// Destination port and length as they lie in a UDP header, one after the other.
+#[must_use]
+pub const fn port_and_len(port: u16, len: u16) -> u32 {
+    let ([a, b], [c, d]) = (port.to_be_bytes(), len.to_be_bytes());
+    u32::from_ne_bytes([a, b, c, d])
+}
+
+/// Read-only variable of the program: one more than the highest number that a CPU may have.
+pub const CPUS_VARIABLE: &str = "CPUS";
+
+/// Read-only variable of the program: the sets of [`CLIENTS_MAP`]; 0: there is no table.
+pub const SETS_VARIABLE: &str = "SETS";
 
 /// Tables in [`ACL_MAP`].
 pub const ACL_TABLES: u32 = 2;

@@ -106,6 +106,13 @@ pub const fn ahead(due: u64, now: MonoNs, sign: Sign) -> u64 {
     ahead & sign.of(ahead).wrapping_sub(1)
 }
 
+/// The set of a table that a hash leads to, below the number of sets.
+#[inline(always)]
+#[must_use]
+pub const fn set_of(hash: u64, sets: u32) -> u32 {
+    (((hash >> 32) * sets as u64) >> 32) as u32
+}
+
 /// A limit as a configuration gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -252,7 +259,7 @@ impl ClientRules {
     #[inline(always)]
     #[must_use]
     pub const fn set_of(&self, hash: u64) -> u32 {
-        (((hash >> 32) * self.sets as u64) >> 32) as u32
+        set_of(hash, self.sets)
     }
 
     /// Random bits for the next decision about a client: nobody who does not know the seed can foretell

@@ -56,7 +56,7 @@ pub fn respond(
     put(&mut octets, 32, receive);
     put(&mut octets, 40, transmit);
     // Version and poll are not set in the template, and lie in the first half of the word.
-    let sum = Sum::ZERO.add_u16(template.sum).add_u32(first_half(echoed));
+    let sum = Sum::ZERO.add_folded(template.sum).add_u32(first_half(echoed));
     Reply { octets, sum: sum.add_u64(receive).add_u64(transmit) }
 }
 
@@ -65,11 +65,12 @@ pub fn respond(
 #[inline(always)]
 fn echoed(request: &[u8; HEADER_LEN], min_poll: i64) -> u64 {
     let word = word(request, 0);
-    let poll = (word.to_le() << 40).cast_signed() >> 56;
+    // What lies below the exponent makes it no larger than one that is.
+    let poll = (word.to_le() << 40).cast_signed();
     if poll >= min_poll {
         return word & (VERSION_BITS | POLL_BITS);
     }
-    word & VERSION_BITS | (min_poll.cast_unsigned() << 16).to_le() & POLL_BITS
+    word & VERSION_BITS | (min_poll.cast_unsigned() >> 40).to_le() & POLL_BITS
 }
 
 /// The first four octets of a word in memory, whose others are zero.
@@ -86,6 +87,13 @@ impl Reply {
     pub fn of(octets: [u8; HEADER_LEN]) -> Self {
         let sum = Sum::ZERO.add_octets(&octets[..ORIGIN.start]).add_octets(&octets[ORIGIN.end..]);
         Self { octets, sum }
+    }
+
+    /// The origin timestamp, which is not in the sum.
+    #[inline(always)]
+    #[must_use]
+    pub fn origin(&self) -> &[u8] {
+        &self.octets[ORIGIN]
     }
 
     /// The reply as that of a passive peer, for a request in symmetric active mode from a host that is no configured peer.

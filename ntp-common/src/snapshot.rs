@@ -9,7 +9,7 @@
 //! The daemon publishes one a second. While a snapshot is that young, an answer needs little arithmetic: what all replies hold lies
 //! in it as they hold it ([`Template`]), and one comparison tells that no leap second has come.
 
-use crate::template::Template;
+use crate::template::{POLL_SHIFT, Template};
 use crate::time::{MonoNs, NANOS_PER_SECOND, NtpShort, NtpTimestamp};
 use crate::wire::{LeapIndicator, Mode, ReferenceId};
 
@@ -27,7 +27,7 @@ pub const MULTIPLIER_BITS: u32 = 61;
 pub const NOMINAL_MULTIPLIER: u64 = 9_903_520_314_283_042_199;
 
 /// Words of 64 bits that a snapshot takes in the map. The first of them are all that a young one is answered from.
-pub const SNAPSHOT_WORDS: usize = 12;
+pub const SNAPSHOT_WORDS: usize = 13;
 
 /// The word that holds [`RefSnapshot::base_ns`].
 pub const BASE_WORD: usize = 0;
@@ -44,8 +44,8 @@ pub const BASE_NTP_WORD: usize = 3;
 /// The first of the words that hold the [`Template`] of a young snapshot.
 pub const TEMPLATE_WORD: usize = 4;
 
-/// The word that holds [`RefSnapshot::valid_until_ns`].
-pub const VALID_UNTIL_WORD: usize = 9;
+/// The word that holds [`RefSnapshot::valid_for_ns`].
+pub const VALID_FOR_WORD: usize = 10;
 
 /// Age up to which a snapshot is young, nanoseconds: what [`scale_short`] takes. The daemon starts snapshots from an instant a
 /// second ago, and replaces them after one.
@@ -152,7 +152,15 @@ impl RefSnapshot {
     #[inline(always)]
     #[must_use]
     pub const fn is_valid_at(&self, now: MonoNs) -> bool {
-        now.0 < self.valid_until_ns && now.0 >= self.base_ns
+        now.0.wrapping_sub(self.base_ns) < self.valid_for_ns()
+    }
+
+    /// From which age on nothing is answered from the snapshot, nanoseconds. The age at a reading from before it was taken, which
+    /// wraps, is more than any.
+    #[inline(always)]
+    #[must_use]
+    pub const fn valid_for_ns(&self) -> u64 {
+        self.valid_until_ns.saturating_sub(self.base_ns)
     }
 
     /// The snapshot as it speaks of `now`: from the scheduled leap second on, NTP time repeats a second or has
@@ -268,10 +276,8 @@ impl RefSnapshot {
     #[inline(always)]
     #[must_use]
     pub const fn to_words(&self) -> [u64; SNAPSHOT_WORDS] {
-        let options = (self.min_poll.cast_unsigned() as u64) << 24
-            | (self.leap_step.cast_unsigned() as u64) << 8
-            | self.fuzz_mask as u64;
-        let [head, root, reference, rest] =
+        let options = (self.leap_step.cast_unsigned() as u64) << 8 | self.fuzz_mask as u64;
+        let [head, root, reference, sum, min_poll] =
             self.template_at(NtpTimestamp::from_bits(self.base_ntp)).to_words();
         [
             self.base_ns,
@@ -281,9 +287,10 @@ impl RefSnapshot {
             head,
             root,
             reference,
-            rest,
+            sum,
+            min_poll,
             options << 32 | self.dispersion_rate as u64,
-            self.valid_until_ns,
+            self.valid_for_ns(),
             self.leap_at_ns,
             (self.root_dispersion as u64) << 32 | self.reference_id as u64,
         ]
@@ -298,16 +305,16 @@ impl RefSnapshot {
             base_ns: words[BASE_WORD],
             base_ntp: words[BASE_NTP_WORD],
             multiplier: words[MULTIPLIER_WORD],
-            valid_until_ns: words[VALID_UNTIL_WORD],
+            valid_until_ns: words[BASE_WORD].saturating_add(words[VALID_FOR_WORD]),
             head: u64::from_be(words[TEMPLATE_WORD]),
-            root_dispersion: (words[11] >> 32) as u32,
-            dispersion_rate: words[8] as u32,
-            reference_id: words[11] as u32,
-            min_poll: (words[8].cast_signed() >> 56) as i8,
-            fuzz_mask: (words[8] >> 32) as u8,
+            root_dispersion: (words[12] >> 32) as u32,
+            dispersion_rate: words[9] as u32,
+            reference_id: words[12] as u32,
+            min_poll: (words[8].cast_signed() >> POLL_SHIFT) as i8,
+            fuzz_mask: (words[9] >> 32) as u8,
             reference_timestamp: u64::from_be(words[TEMPLATE_WORD + 2]),
-            leap_at_ns: words[10],
-            leap_step: ((words[8] >> 40) as u8).cast_signed(),
+            leap_at_ns: words[11],
+            leap_step: ((words[9] >> 40) as u8).cast_signed(),
         }
     }
 }
@@ -446,8 +453,20 @@ mod tests {
         fn words_survive_the_round_trip(words: [u64; SNAPSHOT_WORDS]) {
             let snapshot = RefSnapshot::from_words(&words);
             prop_assert_eq!(RefSnapshot::from_words(&snapshot.to_words()), snapshot);
-            for word in [BASE_WORD, MULTIPLIER_WORD, BASE_NTP_WORD, TEMPLATE_WORD, VALID_UNTIL_WORD] {
+            for word in [BASE_WORD, MULTIPLIER_WORD, BASE_NTP_WORD, TEMPLATE_WORD] {
                 prop_assert_eq!(snapshot.to_words()[word], words[word]);
+            }
+        }
+
+        #[test]
+        fn snapshot_holds_from_its_base_to_its_end(
+            base_ns in 0..1u64 << 60, life_ns in -1_000_000_000i64..100_000_000_000, now in -2_000_000_000i64..101_000_000_000,
+        ) {
+            let at = |offset: i64| base_ns.saturating_add_signed(offset);
+            let snapshot = RefSnapshot { base_ns, valid_until_ns: at(life_ns), ..snapshot() };
+            let expected = now >= 0 && at(now) < at(life_ns) || now < 0 && at(now) == base_ns && life_ns > 0;
+            for snapshot in [snapshot, RefSnapshot::from_words(&snapshot.to_words())] {
+                prop_assert_eq!(snapshot.is_valid_at(MonoNs(at(now))), expected);
             }
         }
 

@@ -1,19 +1,19 @@
 //! Charges clients in their records: one at once, or all that wait on a CPU.
 
 use ntp_common::clients::{ClientKey, Haste, charge, charge_in_haste};
-use ntp_common::ratelimit::{ClientRules, Verdict};
+use ntp_common::ratelimit::{ClientRules, Verdict, set_of};
 use ntp_common::time::MonoNs;
 use ntp_common::waiting::{Charge, Waiting};
 
 use crate::live_line::LiveLine;
+use crate::maps::SETS;
 
 /// Charges all that wait. Every record is asked for before the first is waited for.
 #[inline(never)]
 pub(crate) fn all(rules: &ClientRules, waiting: &mut Waiting) -> u32 {
+    let sets = SETS.load();
     for request in waiting.requests() {
-        if let Some(first) = LiveLine::at(rules.set_of(request.hash)) {
-            first.fetch();
-        }
+        LiveLine::first(set_of(request.hash, sets)).fetch();
     }
     for slot in 0..waiting.requests().len() {
         let request = waiting.requests()[slot];
@@ -38,7 +38,7 @@ pub(crate) fn now(rules: &ClientRules, waiting: &mut Waiting, charged: &Charge) 
 #[inline(always)]
 fn quickly(rules: &ClientRules, charged: &Charge) -> bool {
     let Some(key) = charged.client() else { return true };
-    let Some(first) = LiveLine::at(rules.set_of(charged.hash)) else { return true };
+    let first = LiveLine::first(set_of(charged.hash, SETS.load()));
     charge_in_haste(&first, rules, (key, charged.hash), charged.now, Haste::Always)
 }
 
@@ -69,9 +69,9 @@ fn verdict(code: u32) -> Verdict {
 #[inline(never)]
 fn charge_at_leisure(rules: &ClientRules, key: u64, hash: u64, now_ns: u64) -> u32 {
     let Some(key) = ClientKey::from_bits(key) else { return ANSWER };
-    let set = rules.set_of(hash);
-    let Some(first) = LiveLine::at(set) else { return ANSWER };
-    let Some(second) = LiveLine::at(rules.sets + set) else { return ANSWER };
+    let sets = SETS.load();
+    let set = set_of(hash, sets);
+    let (first, second) = (LiveLine::first(set), LiveLine::second(set, sets));
     match charge(&first, &second, rules, (key, hash), MonoNs(now_ns)) {
         Verdict::Answer => ANSWER,
         Verdict::Leak => LEAK,

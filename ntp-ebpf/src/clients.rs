@@ -6,14 +6,13 @@
 use ntp_common::clients::{ClientKey, Haste, charge_in_haste};
 use ntp_common::counters::Family;
 use ntp_common::maps::ServingPage;
-use ntp_common::ratelimit::{ClientRules, Verdict};
+use ntp_common::ratelimit::{ClientRules, Verdict, set_of};
 use ntp_common::time::MonoNs;
 use ntp_common::waiting::{Charge, NEAR_SETS, Turn, WAITING as MOST_WAITING, Waiting};
 
 use crate::charge;
 use crate::live_line::LiveLine;
-use crate::maps::WAITING;
-use crate::request::serving_page;
+use crate::maps::{SERVING, SETS, WAITING};
 
 /// A client as an IP header names it, in network order.
 #[derive(Clone, Copy)]
@@ -42,21 +41,24 @@ pub(crate) struct Account<'a> {
     first: LiveLine,
 }
 
-/// Finds a client's account, without a look into it. `None` if there are no records.
+/// Finds a client's account and has the record brought near, without a look into it. Without a table, any account.
 #[inline(always)]
-pub(crate) fn account<'a>(page: *const ServingPage, client: Client) -> Option<Account<'a>> {
+pub(crate) fn account<'a>(page: *const ServingPage, client: Client) -> Account<'a> {
     // SAFETY: the page is a live map entry; a mixture of old and new rules does no harm.
     let rules: &ClientRules = unsafe { &(*page).clients };
-    if rules.sets == 0 {
-        return None;
+    let sets = SETS.load();
+    if sets == 0 {
+        let key = ClientKey::of_v4(0, 0);
+        return Account { rules, key, hash: 0, first: LiveLine::first(0) };
     }
     let key = match client {
         Client::V4(address) => ClientKey::of_v4(u32::from_be(address), rules.v4_mask),
         Client::V6(high) => ClientKey::of_v6(u64::from_be(high), rules.v6_mask),
     };
     let hash = rules.hash(key);
-    let first = LiveLine::at(rules.set_of(hash))?;
-    Some(Account { rules, key, hash, first })
+    let first = LiveLine::first(set_of(hash, sets));
+    first.fetch();
+    Account { rules, key, hash, first }
 }
 
 impl Account<'_> {
@@ -65,7 +67,11 @@ impl Account<'_> {
     #[inline(always)]
     pub(crate) fn request(self, now: MonoNs) -> (Verdict, u64) {
         let Self { rules, key, hash, first } = self;
-        if rules.sets <= NEAR_SETS {
+        let sets = SETS.load();
+        if sets == 0 {
+            return (Verdict::Answer, 0);
+        }
+        if sets <= NEAR_SETS {
             if charge_in_haste(&first, rules, (key, hash), now, Haste::WhenOften) {
                 return (Verdict::Answer, 0);
             }
@@ -95,9 +101,9 @@ pub(crate) fn settle(count: u64) {
     if count < MOST_WAITING as u64 {
         return;
     }
-    let (Ok(page), Some(waiting)) = (serving_page(), waiting()) else { return };
+    let Some(waiting) = waiting() else { return };
     // SAFETY: as in `account`.
-    charge::all(unsafe { &(*page).clients }, waiting);
+    charge::all(unsafe { &(*SERVING.get()).clients }, waiting);
     waiting.clear();
 }
 

@@ -7,9 +7,10 @@ use ntp_common::counters::Reason;
 use ntp_common::wire::HEADER_LEN;
 
 use crate::access;
-use crate::headers::{Ipv4Header, Ipv6Header, PROTOCOL_UDP, UdpHeader};
-use crate::maps::PORT;
-use crate::request::{check_destination, local, serving_page};
+use crate::headers::{Ipv4Header, Ipv6Header, PROTOCOL_UDP};
+use crate::maps::{SERVING, served_port};
+use crate::request::{check_destination, local};
+use crate::udp::UdpHeader;
 use crate::walk::{self, Bounds, Network};
 
 /// Gives the reason for which a frame is not answered.
@@ -29,7 +30,7 @@ fn reason(frame: Bounds) -> Result<Reason, Reason> {
             let ip = unsafe { &*header };
             let len = behind_ipv4(ip)?;
             let reason = reason_of(frame, at + size_of::<Ipv4Header>(), len)?;
-            let page = serving_page()?;
+            let page = SERVING.get();
             check_destination(frame, local(page).has_v4(ip.destination))?;
             access::check_v4(page, ip.source)?;
             Ok(reason)
@@ -40,7 +41,7 @@ fn reason(frame: Bounds) -> Result<Reason, Reason> {
             // SAFETY: `Bounds::at` gave the pointer, and the type has no alignment.
             let ip = unsafe { &*header };
             let reason = reason_of(frame, next, len)?;
-            let page = serving_page()?;
+            let page = SERVING.get();
             check_destination(frame, local(page).has_v6(ip.destination))?;
             access::check_v6(page, ip.source)?;
             Ok(reason)
@@ -77,7 +78,7 @@ fn reason_of(frame: Bounds, at: usize, len: usize) -> Result<Reason, Reason> {
     let udp: *mut UdpHeader = frame.at(at)?;
     // SAFETY: `Bounds::at` gave the pointer, and the type has no alignment.
     let udp = unsafe { &*udp };
-    if udp.destination_port() != PORT.load() {
+    if udp.destination_port() != served_port() {
         return Err(Reason::NotNtp);
     }
     let udp_len = usize::from(u16::from_be(udp.len));

@@ -4,13 +4,16 @@
 use ntp_common::counters::Reason;
 use ntp_common::wire::HEADER_LEN;
 
+use crate::udp::UdpHeader;
 use crate::walk::Bounds;
 
 /// Protocol number of UDP.
 pub(crate) const PROTOCOL_UDP: u8 = 17;
 
 /// UDP length of a plain request.
-pub(crate) const PLAIN_UDP_LEN: usize = size_of::<UdpHeader>() + HEADER_LEN;
+pub(crate) const PLAIN_UDP_LEN: usize = size_of::<PlainDatagram>();
+
+const _: () = assert!(PLAIN_UDP_LEN == ntp_common::maps::PLAIN_UDP_LEN as usize);
 
 /// An Ethernet address, in parts that are loaded at once: six octets would be copied one by one.
 #[repr(C, packed)]
@@ -38,28 +41,6 @@ pub(crate) struct Ipv6Header {
     pub(crate) start: u64,
     pub(crate) source: [u64; 2],
     pub(crate) destination: [u64; 2],
-}
-
-/// A UDP header. Both ports are one word: they change sides by a rotation.
-#[repr(C, packed)]
-pub(crate) struct UdpHeader {
-    pub(crate) ports: u32,
-    pub(crate) len: u16,
-    pub(crate) checksum: u16,
-}
-
-impl UdpHeader {
-    /// Source port, host order.
-    #[inline(always)]
-    pub(crate) fn source_port(&self) -> u16 {
-        (u32::from_be(self.ports) >> 16) as u16
-    }
-
-    /// Destination port, network order.
-    #[inline(always)]
-    pub(crate) fn destination_port(&self) -> u16 {
-        (u32::from_be(self.ports) as u16).to_be()
-    }
 }
 
 /// A datagram with a plain NTP packet.

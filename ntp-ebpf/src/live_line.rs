@@ -2,7 +2,7 @@
 
 use core::ptr::{read_volatile, write_volatile};
 
-use ntp_common::clients::Line;
+use ntp_common::clients::{LINE_WORDS, Line};
 
 use crate::maps::CLIENTS;
 
@@ -11,9 +11,22 @@ use crate::maps::CLIENTS;
 pub(crate) struct LiveLine(*mut u64);
 
 impl LiveLine {
+    /// The first line of a set, which is below [`crate::maps::SETS`] of so many.
     #[inline(always)]
-    pub(crate) fn at(index: u32) -> Option<Self> {
-        Some(Self(CLIENTS.get_ptr_mut(index)?.cast()))
+    pub(crate) fn first(set: u32) -> Self {
+        Self::at(set)
+    }
+
+    /// The second line of a set.
+    #[inline(always)]
+    pub(crate) fn second(set: u32, sets: u32) -> Self {
+        Self::at(sets + set)
+    }
+
+    /// The table is longer than the program knows.
+    #[inline(always)]
+    fn at(line: u32) -> Self {
+        Self(CLIENTS.get().cast::<u64>().wrapping_add(line as usize * LINE_WORDS))
     }
 
     /// Has it brought near, without waiting for it.

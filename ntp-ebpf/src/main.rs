@@ -30,15 +30,18 @@ mod explain;
 mod headers;
 mod live_line;
 mod maps;
+mod outcome;
 mod reply;
 mod request;
 mod snapshot;
+mod udp;
 mod walk;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS, XDP_TX};
+use aya_ebpf::helpers::bpf_get_smp_processor_id;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
-use ntp_common::counters::{COUNTER_COUNT, KISSES};
+use ntp_common::counters::{COUNTER_COUNT, Counters, KISSES};
 
 use crate::request::Stop;
 
@@ -72,7 +75,12 @@ fn run(context: &XdpContext, receiver: impl arrival::Receiver) -> u32 {
 /// Counts one packet on this CPU.
 #[inline(always)]
 pub(crate) fn count(counter: usize) {
-    let Some(counters) = maps::COUNTERS.get_ptr_mut(0) else { return };
+    // SAFETY: the helper takes no arguments and has no precondition.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    if cpu >= maps::CPUS.load() {
+        return;
+    }
+    let counters = maps::COUNTERS.get().cast::<Counters>().wrapping_add(cpu as usize);
     // SAFETY: the pointer is to this CPU's live entry, which no other program writes, and programs of one
     // CPU do not interrupt each other.
     let counters = unsafe { &mut *counters };

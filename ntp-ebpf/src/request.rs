@@ -7,9 +7,11 @@ use ntp_common::classify::{Class, classify};
 use ntp_common::counters::{Family, Reason};
 use ntp_common::local::LocalAddresses;
 use ntp_common::maps::ServingPage;
+use ntp_common::respond::Reply;
 
 use crate::headers::{PLAIN_UDP_LEN, PROTOCOL_UDP, PlainDatagram};
-use crate::maps::{PORT, SERVING};
+use crate::maps::PORT_AND_LEN;
+use crate::udp::UdpHeader;
 use crate::walk::Bounds;
 
 /// The length field of a plain datagram.
@@ -34,18 +36,13 @@ impl From<Reason> for Stop {
 #[inline(always)]
 pub(crate) fn check_plain(datagram: &PlainDatagram) -> Result<(), Stop> {
     let udp = &datagram.udp;
-    let fits = udp.destination_port() == PORT.load() && udp.len == UDP_LEN;
+    let fits = udp.port_and_len() == PORT_AND_LEN.load();
     match classify(&datagram.payload, datagram.payload.len(), udp.source_port()) {
         Class::Plain if fits => Ok(()),
         Class::Plain | Class::Involved(_) | Class::NotRequest(_) | Class::Hostile(_) => {
             Err(Stop::NotPlain)
         }
     }
-}
-
-#[inline(always)]
-pub(crate) fn serving_page() -> Result<*const ServingPage, Reason> {
-    SERVING.get_ptr(0).ok_or(Reason::NoSnapshot)
 }
 
 /// The served addresses. The daemon may be replacing them: any mixture of old and new is one that its
@@ -77,6 +74,13 @@ const TRANSMIT: Range<usize> = 40..48;
 pub(crate) fn common_sum(datagram: &PlainDatagram, addresses: Sum) -> Sum {
     let PlainDatagram { udp, payload } = datagram;
     pseudo_sum(addresses).add_u32(udp.ports).add_u16(UDP_LEN).add_unread(&payload[TRANSMIT])
+}
+
+/// The sum of a datagram with a reply. `addresses` is that of the addresses of the IP header.
+#[inline(always)]
+pub(crate) fn whole_sum(udp: &UdpHeader, reply: &Reply, addresses: Sum) -> Sum {
+    let header = pseudo_sum(addresses).add_u32(udp.ports).add_u16(UDP_LEN);
+    header.plus(reply.sum).add_unread(reply.origin())
 }
 
 /// The sum of the pseudo-header.

@@ -6,7 +6,7 @@ use ntp_common::counters::Reason;
 use ntp_common::maps::{RingSlot, ServingPage, ring_slot};
 use ntp_common::snapshot::{
     BASE_NTP_WORD, BASE_WORD, MULTIPLIER_WORD, RefSnapshot, SNAPSHOT_WORDS, TEMPLATE_WORD,
-    VALID_UNTIL_WORD, YOUNG_WORD, scale_short,
+    VALID_FOR_WORD, YOUNG_WORD, scale_short,
 };
 use ntp_common::template::Template;
 use ntp_common::time::{MonoNs, NtpTimestamp};
@@ -39,20 +39,20 @@ pub(crate) struct Served {
 }
 
 impl Newest {
-    /// Whether it holds at `now`, if [`Newest::check_whole`] finds that it has not been replaced. A reading of the clock from before it
-    /// was taken is none that it speaks of.
+    /// Its age at `now`, nanoseconds, if it holds then and [`Newest::check_whole`] finds that it has not been replaced; a reading of the
+    /// clock from before it was taken is none that it speaks of.
     #[inline(always)]
-    pub(crate) fn is_valid_at(self, now: MonoNs) -> bool {
-        now.0 < self.word(VALID_UNTIL_WORD) && now.0 >= self.word(BASE_WORD)
+    pub(crate) fn age_at(self, now: MonoNs) -> Option<u64> {
+        let age_ns = now.0.wrapping_sub(self.word(BASE_WORD));
+        (age_ns < self.word(VALID_FOR_WORD)).then_some(age_ns)
     }
 
-    /// What it says of `now`, if it holds then. To be thrown away if [`Newest::check_whole`] says so.
+    /// What it says of `now`, when it is `age_ns` old. To be thrown away if [`Newest::check_whole`] says so.
     ///
     /// Looks only here whether it is young, though a young one is valid: known before the client is charged, that would be two states
     /// for the verifier to follow through all that lies between.
     #[inline(always)]
-    pub(crate) fn served_at(self, now: MonoNs) -> Served {
-        let age_ns = now.0.wrapping_sub(self.word(BASE_WORD));
+    pub(crate) fn served_at(self, now: MonoNs, age_ns: u64) -> Served {
         if age_ns >= self.word(YOUNG_WORD) {
             return self.served_late(now);
         }

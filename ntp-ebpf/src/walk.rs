@@ -59,6 +59,10 @@ pub(crate) enum Network {
 pub(crate) fn network(frame: Bounds) -> Result<Network, Reason> {
     let mut ether_type = read_u16(frame.at(frame.start + ETHERNET_LEN - 2)?);
     let mut next = frame.start + ETHERNET_LEN;
+    // What most frames are is asked first.
+    if ether_type == TYPE_IPV4 {
+        return Ok(Network::V4(next));
+    }
     for _ in 0..MAX_VLANS {
         if ether_type != TYPE_CUSTOMER_VLAN && ether_type != TYPE_SERVICE_VLAN {
             break;

@@ -174,7 +174,7 @@ fn check(subject: &mut Subject) -> Result<()> {
 /// As [`check`], for all requests together.
 fn check_counters(subject: &Subject) -> Result<()> {
     if let Measured::Server(server) = &subject.program {
-        let counted = server.counters()?;
+        let counted = server.counters();
         let all: u64 = counted.iter().sum();
         ensure!(answered(&counted) == all, "{}: some requests are not answered", subject.name);
         ensure!(counted[Reason::RateLimited as usize] == 0, "{}: limited", subject.name);

@@ -1,12 +1,14 @@
 //! What the kernel says of a host, whatever the programs in it say: attached XDP programs and their counters,
 //! datagrams sent and received.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use aya::maps::{Map, MapData, MapInfo, PerCpuArray};
+use aya::maps::MapInfo;
 use aya::programs::loaded_programs;
-use ntp_common::counters::{COUNTER_COUNT, Counters, Family, accumulate};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use ntp_common::counters::{COUNTER_COUNT, Counters, Family};
 use ntp_common::maps::COUNTERS_MAP;
 use serde_json::Value;
 
@@ -84,13 +86,24 @@ pub fn xdp_counters(host: &Host, interface: &str) -> Result<Counters> {
     bail!("the XDP program on {interface} has no map {COUNTERS_MAP}")
 }
 
+/// The sum of what a map holds for each CPU.
 fn counters(map: u32) -> Result<Counters> {
-    let map = Map::PerCpuArray(MapData::from_id(map)?);
-    let map: PerCpuArray<MapData, Counters> = PerCpuArray::try_from(map)?;
-    let mut sum = [0; COUNTER_COUNT];
-    for counters in map.get(&0, 0)?.iter() {
-        accumulate(&mut sum, counters);
+    let info = MapInfo::from_id(map)?;
+    let len = usize::try_from(info.value_size())?;
+    let size = NonZeroUsize::new(len).context("a map without octets")?;
+    // SAFETY: the kernel chooses a place that nothing else is mapped to.
+    let memory =
+        unsafe { mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, info.fd()?, 0) }?;
+    let words = memory.cast::<u64>();
+    let mut sum = [0u64; COUNTER_COUNT];
+    for word in 0..len / size_of::<u64>() {
+        // SAFETY: the word lies within the memory, which is aligned to a page.
+        let word_at = unsafe { words.add(word) };
+        // SAFETY: as above; a program may be writing it.
+        sum[word % COUNTER_COUNT] += unsafe { word_at.read_volatile() };
     }
+    // SAFETY: it was mapped with this length, and nothing points into it.
+    unsafe { munmap(memory, len) }?;
     Ok(sum)
 }
 

@@ -2,6 +2,7 @@
 //! gives a program its own reply as the next request, so another program puts a request there each time.
 
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd as _;
 use std::ptr::NonNull;
 
 use anyhow::{Context, Result, bail};
@@ -12,7 +13,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use ntp_common::checksum::updated;
 
 use crate::frame::Frame;
-use crate::kernel::{Runner, descriptor, read_object};
+use crate::kernel::{Runner, read_object};
 
 /// Longest frame.
 const TEMPLATE_LEN: usize = 128;
@@ -88,8 +89,8 @@ impl Again {
     pub(crate) fn run(&mut self, name: &str, frame: &[u8], packets: u32) -> Result<f64> {
         let program =
             self.reference.program_mut(name).with_context(|| format!("program {name}"))?;
-        let program = descriptor(program.try_into()?)?;
-        Ok(self.runner.run(program, frame, packets)?.duration_ns.into())
+        let program: &mut Xdp = program.try_into()?;
+        Ok(self.runner.run(program.fd()?.as_fd(), frame, packets)?.duration_ns.into())
     }
 
     fn xdp(&mut self, name: &str) -> Result<&mut Xdp> {

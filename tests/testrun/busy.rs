@@ -84,5 +84,5 @@ fn ask(again: &mut Again, rules: ClientRules, clients: u32, each: u32) -> Result
     again.run("again_many", &frame, clients * each)?;
     let now = MonoNs(monotonic_ns());
     let hits = server.clients.iter(now).map(|one| u64::from(one.requests.hits)).sum();
-    Ok(Outcome { counted: server.counters()?, hits })
+    Ok(Outcome { counted: server.counters(), hits })
 }

@@ -4,8 +4,10 @@
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
+use aya::programs::{ProgramInfo, loaded_programs};
 
 /// Longest frame that a run gives back.
 const OUTPUT_LEN: usize = 2048;
@@ -105,9 +107,21 @@ pub(crate) fn read_object(name: &str) -> Result<Vec<u8>> {
     })
 }
 
-/// The descriptor of a loaded program.
-pub(crate) fn descriptor(program: &mut aya::programs::Xdp) -> Result<BorrowedFd<'_>> {
-    Ok(program.fd()?.as_fd())
+/// What the kernel says of a loaded program.
+pub(crate) fn info_of(program: impl AsFd) -> Result<ProgramInfo> {
+    let id: u32 = field(program, "prog_id:")?;
+    let info = loaded_programs().find_map(|info| info.ok().filter(|info| info.id() == id));
+    info.context("the program is not there")
+}
+
+/// A field of what the kernel says of a descriptor.
+pub(crate) fn field<T: FromStr>(descriptor: impl AsFd, name: &str) -> Result<T> {
+    let descriptor = descriptor.as_fd().as_raw_fd();
+    let account = fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}"))?;
+    let value = account.lines().find_map(|line| line.strip_prefix(name));
+    value
+        .and_then(|value| value.trim().parse().ok())
+        .with_context(|| format!("no {name} {account}"))
 }
 
 /// `CLOCK_MONOTONIC`, nanoseconds.

@@ -1,19 +1,16 @@
 //! Memory for a million clients: fixed from the start, as much as the program states, and little.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::MapInfo;
-use aya::programs::loaded_programs;
+use aya::programs::ProgramInfo;
 use ntp_common::ratelimit::{ClientRules, Limit};
 use ntp_common::time::MonoNs;
 use ntp_user::serving::clients::sets_in;
 
 use crate::again::{Again, sender};
-use crate::kernel::monotonic_ns;
+use crate::kernel::{field, info_of, monotonic_ns};
 use crate::world::{Server, running};
 
 /// `clientloglimit` for a million clients, octets: with half as many records more, 93 % of clients at any addresses have one (with
@@ -36,7 +33,7 @@ pub(crate) fn million_clients() -> Result<()> {
     let mut server = Server::load_with(rules.with_limit(LIMIT))?;
     ensure!(server.clients.capacity() >= 1_000_000, "room for {}", server.clients.capacity());
     let stamped = server.stamped(0, None)?;
-    let programs = [server.id()?, id_of(&stamped)?];
+    let programs = [server.info()?, info_of(&stamped)?];
     let before = accounted(&programs)?;
     println!("{before} octets for {} clients", server.clients.capacity());
     ensure!(server.octets() == before, "stated are {}, not {before}", server.octets());
@@ -57,36 +54,13 @@ pub(crate) fn million_clients() -> Result<()> {
     Ok(())
 }
 
-/// The number of a program in the kernel.
-fn id_of(program: &OwnedFd) -> Result<u32> {
-    let account = account_of(program.as_fd())?;
-    field(&account, "prog_id:").context("the kernel does not say which program it is")
-}
-
 /// The kernel's account of all maps that programs use, octets: the one that answers, and the one of the same object that
 /// reads hardware timestamps, which shares all maps but its own with it.
-fn accounted(programs: &[u32]) -> Result<usize> {
+fn accounted(programs: &[ProgramInfo]) -> Result<usize> {
     let mut maps = BTreeSet::new();
-    for &program in programs {
-        let info = loaded_programs().find_map(|info| info.ok().filter(|info| info.id() == program));
-        let used = info.context("a program is not there")?.map_ids()?;
-        maps.extend(used.context("a program has no maps")?);
+    for program in programs {
+        maps.extend(program.map_ids()?.context("a program has no maps")?);
     }
     ensure!(maps.len() >= 5, "{} maps", maps.len());
-    maps.into_iter().map(octets_of).sum()
-}
-
-fn octets_of(map: u32) -> Result<usize> {
-    let descriptor = MapInfo::from_id(map)?.fd()?;
-    let account = account_of(descriptor.as_fd())?;
-    field(&account, "memlock:").context("the kernel does not say how much memory a map takes")
-}
-
-/// What the kernel says of a descriptor.
-fn account_of(descriptor: BorrowedFd<'_>) -> Result<String> {
-    Ok(fs::read_to_string(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd()))?)
-}
-
-fn field<T: FromStr>(account: &str, name: &str) -> Option<T> {
-    account.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
+    maps.into_iter().map(|map| field::<usize>(MapInfo::from_id(map)?.fd()?, "memlock:")).sum()
 }

@@ -7,8 +7,8 @@ use object::{Object, ObjectSection, SectionKind};
 use crate::kernel::read_object;
 use crate::world::OBJECT;
 
-/// `bpf_map_lookup_elem` (of arrays alone, which takes no lock) and `bpf_ktime_get_ns`: linux/bpf.h.
-const HELPERS: [i32; 2] = [1, 5];
+/// `bpf_map_lookup_elem` (of arrays alone, which takes no lock), `bpf_ktime_get_ns`, `bpf_get_smp_processor_id`: linux/bpf.h.
+const HELPERS: [i32; 3] = [1, 5, 8];
 
 /// Octets of an instruction: operation, registers, offset, immediate. RFC 9669 section 3.
 const LEN: usize = 8;

@@ -5,7 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use aya::programs::ProgramFd;
+use aya::programs::{ProgramFd, ProgramInfo};
 use ipnet::IpNet;
 use ntp_common::arrival::ArrivalCounters;
 use ntp_common::counters::Counters;
@@ -23,7 +23,7 @@ use ntp_user::serving::clients::Clients;
 use ntp_user::serving::ring::SnapshotWriter;
 
 use crate::frame::{SERVER_V4, SERVER_V6};
-use crate::kernel::{Outcome, Runner, descriptor, monotonic_ns, read_object};
+use crate::kernel::{Outcome, Runner, info_of, monotonic_ns, read_object};
 
 /// Object of the program that answers.
 pub(crate) const OBJECT: &str = "ntp-xdp.o";
@@ -92,13 +92,7 @@ impl Server {
 
     /// Runs the program on a frame once.
     pub(crate) fn run(&mut self, frame: &[u8]) -> Result<Outcome<'_>> {
-        let program = descriptor(self.program.xdp()?)?;
-        self.runner.run(program, frame, 1)
-    }
-
-    /// The program's number in the kernel.
-    pub(crate) fn id(&mut self) -> Result<u32> {
-        Ok(self.program.xdp()?.info()?.id())
+        self.runner.run(self.program.descriptor(), frame, 1)
     }
 
     /// The program that reads receive timestamps of the hardware, with a driver that says the same of every packet.
@@ -126,8 +120,13 @@ impl Server {
     }
 
     /// The program, to be run by others.
-    pub(crate) fn descriptor(&mut self) -> Result<ProgramFd> {
-        Ok(self.program.xdp()?.fd()?.try_clone()?)
+    pub(crate) fn descriptor(&self) -> Result<ProgramFd> {
+        Ok(self.info()?.fd()?)
+    }
+
+    /// What the kernel says of the program.
+    pub(crate) fn info(&self) -> Result<ProgramInfo> {
+        info_of(self.program.descriptor())
     }
 
     /// Memory of the program's maps, octets, as it states it.
@@ -136,8 +135,8 @@ impl Server {
     }
 
     /// What the program counted so far.
-    pub(crate) fn counters(&self) -> Result<Counters> {
-        Ok(self.program.counters()?)
+    pub(crate) fn counters(&self) -> Counters {
+        self.program.counters()
     }
 }
 

@@ -211,7 +211,7 @@ impl Attachment {
             self.attach(program)?;
         } else if !stamps_as_before {
             if let Hold::Link(link, _) = &self.hold {
-                let replaced = link.replace(program.descriptor()?);
+                let replaced = link.replace(program.descriptor());
                 replaced.map_err(|error| refused(wanted, self.mode, &error))?;
             }
             self.stamp(program);
@@ -245,7 +245,7 @@ impl Attachment {
                 return Ok(());
             }
         };
-        match earlier.replace(program.descriptor()?) {
+        match earlier.replace(program.descriptor()) {
             Ok(()) => {
                 // It was unpinned when it was found, unless it is to stay pinned.
                 self.hold = Hold::Link(earlier, self.wanted.holdover_s > 0);
@@ -347,7 +347,7 @@ fn attach(
 ) -> Result<(AttachMode, Link), AttachError> {
     let mut refusal = AttachError::NoInterface(wanted.interface.clone());
     for &mode in modes(wanted.mode) {
-        match Link::new(program.descriptor()?, index, mode) {
+        match Link::new(program.descriptor(), index, mode) {
             Ok(link) => return Ok((mode, link)),
             Err(error) => {
                 refusal = refused(wanted, mode, &error);

@@ -1,20 +1,17 @@
 //! The loaded program and its maps.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::{fs, io};
 
-use aya::maps::{Map, MapData, PerCpuArray};
-use aya::programs::Xdp;
+use aya::maps::{Map, MapData};
 use aya::util::nr_cpus;
-use aya::{Ebpf, EbpfError, EbpfLoader};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use ntp_common::arrival::ArrivalCounters;
 use ntp_common::clients::SET_SIZE;
-use ntp_common::counters::{COUNTER_COUNT, Counters, accumulate};
+use ntp_common::counters::Counters;
 use ntp_common::maps::{
-    ACL_MAP, ACL_TABLE_SIZE, ACL_TABLES, ARRIVALS_MAP, ARRIVALS_SIZE, CLIENT_SET_LINES,
-    CLIENTS_MAP, CLOCKS_MAP, CLOCKS_SIZE, COUNTERS_MAP, COUNTERS_SIZE, PORT_VARIABLE, PROGRAM,
-    SERVING_MAP, SERVING_SIZE,
+    ACL_MAP, ACL_TABLE_SIZE, ACL_TABLES, ARRIVALS_MAP, ARRIVALS_SIZE, CLIENTS_MAP, CLOCKS_MAP,
+    CLOCKS_SIZE, COUNTERS_MAP, COUNTERS_SIZE, PROGRAM, SERVING_MAP, SERVING_SIZE,
 };
 use ntp_common::waiting::WAITING_SIZE;
 
@@ -23,8 +20,12 @@ use super::arrivals::{self, Arrivals, Refusal};
 use super::capabilities::missing_for_xdp;
 use super::clients_map::MappedClients;
 use super::clocks_map::MappedClocks;
+use super::counters_map::{MappedCounters, possible_cpus};
+use super::linked::{LinkError, Linked};
+use super::maps::Maps;
 use super::serving_map::MappedPage;
-use super::stamped;
+use super::stamped::{self, StampedError};
+use super::system_call::For;
 
 /// The object that was built by `cargo xtask build-ebpf` before the daemon was.
 #[cfg(ntp_xdp_object)]
@@ -44,12 +45,9 @@ pub enum LoadError {
     /// The process lacks a right.
     #[error("no permission to load the XDP program: this process lacks {}", .0.join(", "))]
     NotPermitted(Vec<String>),
-    /// The kernel did not take it.
-    #[error("the kernel refuses the XDP program: {0}")]
-    Refused(String),
-    /// A map or program is not in the object.
-    #[error("the XDP object has no `{0}`: it does not belong to this daemon")]
-    Missing(&'static str),
+    /// It can't be put together, or the kernel does not take it.
+    #[error(transparent)]
+    Unlinked(#[from] LinkError),
     /// A map's memory is not to be had.
     #[error("cannot map the memory of `{map}`: {error}")]
     Unmapped {
@@ -60,17 +58,15 @@ pub enum LoadError {
     },
 }
 
-impl From<EbpfError> for LoadError {
-    fn from(error: EbpfError) -> Self {
-        Self::Refused(with_causes(&error))
-    }
-}
-
 /// The program, loaded. Dropping it unloads it where no link holds it.
 #[derive(Debug)]
 pub struct Program {
-    ebpf: Ebpf,
+    maps: Maps,
+    descriptor: OwnedFd,
+    counters: MappedCounters,
     client_sets: u32,
+    /// Whether the kernel has room for the program that reads receive timestamps.
+    has_room: bool,
     /// Interfaces whose receive timestamps are read; `None`: no interface ever was to be one.
     arrivals: Option<Arrivals>,
 }
@@ -106,38 +102,26 @@ impl Program {
         if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY) {
             tracing::debug!(%error, "The limit on locked memory stays");
         }
-        let port = built.port.to_be();
-        let mut loader = EbpfLoader::new();
-        loader.override_global(PORT_VARIABLE, &port, true);
-        // There is no map without entries.
-        loader.map_max_entries(CLIENTS_MAP, (built.client_sets * CLIENT_SET_LINES).max(1));
-        let (ebpf, client_sets) = (loader.load(object)?, built.client_sets);
-        let mut program = Self { ebpf, client_sets, arrivals: None };
-        program.xdp()?.load().map_err(|error| LoadError::Refused(with_causes(&error)))?;
-        Ok(program)
+        let maps = Maps::create(object, built)?;
+        let linked = Linked::new(object, PROGRAM, &maps, &[])?;
+        let descriptor = linked.load(For::Any).map_err(LinkError::from)?;
+        let counters = array(&maps, COUNTERS_MAP)?.fd();
+        let counters = MappedCounters::new(counters, possible_cpus().map_err(LinkError::from)?)
+            .map_err(|error| LoadError::Unmapped { map: COUNTERS_MAP, error })?;
+        Ok(Self {
+            maps,
+            descriptor,
+            counters,
+            client_sets: built.client_sets,
+            has_room: false,
+            arrivals: None,
+        })
     }
 
     /// The program itself, to attach it or to run it.
-    ///
-    /// # Errors
-    /// [`LoadError::Missing`].
-    pub fn xdp(&mut self) -> Result<&mut Xdp, LoadError> {
-        let program = self.ebpf.program_mut(PROGRAM).ok_or(LoadError::Missing(PROGRAM))?;
-        program.try_into().map_err(|_| LoadError::Missing(PROGRAM))
-    }
-
-    /// The program itself, to attach it.
-    ///
-    /// # Errors
-    /// [`LoadError::Missing`].
-    pub(super) fn descriptor(&self) -> Result<BorrowedFd<'_>, LoadError> {
-        match self.ebpf.program(PROGRAM) {
-            Some(aya::programs::Program::Xdp(program)) => {
-                let descriptor = program.fd().map_err(|_| LoadError::Missing(PROGRAM))?;
-                Ok(descriptor.as_fd())
-            }
-            _ => Err(LoadError::Missing(PROGRAM)),
-        }
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
     }
 
     /// Loads the program that reads receive timestamps of this interface's hardware, and gives its slot.
@@ -146,8 +130,12 @@ impl Program {
             Some(arrivals) => arrivals.free_slot()?,
             None => 0,
         };
-        let object = OBJECT.ok_or(stamped::StampedError::Object(PROGRAM))?;
-        let program = stamped::load(object, self.ebpf.maps(), index, number(slot))?;
+        let object = OBJECT.ok_or(StampedError::from(LinkError::Missing(PROGRAM)))?;
+        if !self.has_room {
+            stamped::check(object, &self.maps)?;
+            self.has_room = true;
+        }
+        let program = stamped::load(object, &self.maps, index, number(slot))?;
         Ok((program, slot))
     }
 
@@ -155,14 +143,14 @@ impl Program {
     /// bound to no interface: for tests.
     ///
     /// # Errors
-    /// [`stamped::StampedError`].
+    /// [`StampedError`].
     pub fn load_told(
         &self,
         object: &[u8],
         slot: usize,
         stamp_ns: Option<u64>,
-    ) -> Result<OwnedFd, stamped::StampedError> {
-        stamped::load_told(object, self.ebpf.maps(), number(slot), stamp_ns)
+    ) -> Result<OwnedFd, StampedError> {
+        stamped::load_told(object, &self.maps, number(slot), stamp_ns)
     }
 
     /// Maps what the program is told of the clocks of interfaces.
@@ -199,7 +187,7 @@ impl Program {
     /// By whose word the requests of the interface with this slot had come in; `None`: the kernel does not tell.
     #[must_use]
     pub fn arrivals(&self, slot: usize) -> Option<ArrivalCounters> {
-        arrivals::counted(self.ebpf.map(ARRIVALS_MAP)?, slot)
+        arrivals::counted(self.maps.get(ARRIVALS_MAP)?, slot)
     }
 
     /// Maps the page of snapshots.
@@ -234,25 +222,15 @@ impl Program {
     }
 
     /// The counters of all CPUs together.
-    ///
-    /// # Errors
-    /// When the map is missing or the kernel does not tell.
-    pub fn counters(&self) -> Result<Counters, LoadError> {
-        let map = self.ebpf.map(COUNTERS_MAP).ok_or(LoadError::Missing(COUNTERS_MAP))?;
-        let map = PerCpuArray::<_, Counters>::try_from(map)
-            .map_err(|_| LoadError::Missing(COUNTERS_MAP))?;
-        let cpus = map.get(&0, 0).map_err(|error| LoadError::Refused(with_causes(&error)))?;
-        let mut total = [0; COUNTER_COUNT];
-        for counters in cpus.iter() {
-            accumulate(&mut total, counters);
-        }
-        Ok(total)
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters.total()
     }
 
     /// Memory of all maps, octets, by the kernel's own account; by ours where it does not give one.
     #[must_use]
     pub fn octets(&self) -> usize {
-        let accounted: Option<usize> = self.ebpf.maps().map(|(_, map)| accounted(map)).sum();
+        let accounted: Option<usize> = self.maps.iter().map(accounted).sum();
         accounted.unwrap_or_else(|| {
             let cpus = nr_cpus().unwrap_or(1);
             let clients = self.client_sets.max(1) as usize * SET_SIZE;
@@ -262,11 +240,15 @@ impl Program {
         })
     }
 
-    fn array(&self, name: &'static str) -> Result<&MapData, LoadError> {
-        match self.ebpf.map(name) {
-            Some(Map::Array(data)) => Ok(data),
-            _ => Err(LoadError::Missing(name)),
-        }
+    fn array(&self, name: &'static str) -> Result<&MapData, LinkError> {
+        array(&self.maps, name)
+    }
+}
+
+fn array<'a>(maps: &'a Maps, name: &'static str) -> Result<&'a MapData, LinkError> {
+    match maps.get(name) {
+        Some(Map::Array(data)) => Ok(data),
+        _ => Err(LinkError::Missing(name)),
     }
 }
 

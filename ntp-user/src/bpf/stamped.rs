@@ -6,20 +6,19 @@
 //! that memory and the kernel crashes. So the program is loaded with as many instructions to spare as it may gain,
 //! which the verifier takes out first; and it is loaded unbound before, to see whether they were enough.
 
-use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use aya::Btf;
-use aya::maps::Map;
-use aya_obj::Object;
 use aya_obj::btf::BtfKind;
 use aya_obj::generated::bpf_insn;
 use ntp_common::maps::{SLOT_FUNCTION, STAMP_FUNCTION, STAMPED_PROGRAM};
 
+use super::linked::{EXIT, LinkError, Linked, Replaced, instruction, octets, set};
+use super::maps::Maps;
 use super::program::with_causes;
-use super::system_call::{For, Instruction, load_program, translated_instructions};
+use super::system_call::{For, Instruction, translated_instructions};
 
 /// The kernel's function that asks the driver, since Linux 6.3.
 const DRIVERS_CALL: &str = "bpf_xdp_metadata_rx_timestamp";
@@ -40,12 +39,6 @@ pub enum StampedError {
     /// The kernel's functions are not known.
     #[error("the kernel does not tell of its functions: {0}")]
     NoBtf(String),
-    /// The object has not what is to be replaced.
-    #[error("the XDP object has no `{0}` as it should be")]
-    Object(&'static str),
-    /// The object can't be read or put together.
-    #[error("the XDP object can't be used: {0}")]
-    Unusable(String),
     /// The kernel would move the program.
     #[error("`net.core.bpf_jit_harden` is 2: a bound program would not be safe")]
     Hardened,
@@ -57,33 +50,46 @@ pub enum StampedError {
         /// What it made of it.
         after: usize,
     },
-    /// The kernel does not take it.
-    #[error("the kernel refuses the program: {0}")]
-    Refused(#[from] io::Error),
+    /// The program can't be put together, or the kernel does not take it.
+    #[error(transparent)]
+    Unlinked(#[from] LinkError),
 }
 
-/// Loads the program of `object` for the interface with this index, whose clock has this `slot`; `maps` are those of the
-/// ordinary program, by name.
+impl From<io::Error> for StampedError {
+    fn from(error: io::Error) -> Self {
+        LinkError::from(error).into()
+    }
+}
+
+/// Whether this kernel has room for what it adds to the program.
 ///
 /// # Errors
 /// [`StampedError`].
-pub(super) fn load<'a>(
-    object: &[u8],
-    maps: impl Iterator<Item = (&'a str, &'a Map)>,
-    interface: u32,
-    slot: u32,
-) -> Result<OwnedFd, StampedError> {
-    let call = drivers_call()?;
+pub(super) fn check(object: &[u8], maps: &Maps) -> Result<(), StampedError> {
+    drivers_call()?;
     if fs::read_to_string(HARDENING).is_ok_and(|level| level.trim() == "2") {
         return Err(StampedError::Hardened);
     }
-    let maps = numbers(maps);
-    let slot = (SLOT_FUNCTION, vec![set(slot), EXIT]);
-    let trial = Linked::new(object, &maps, std::slice::from_ref(&slot))?;
-    trial.check_growth(&trial.load(For::Any)?)?;
-    let linked = Linked::new(object, &maps, &[slot, (STAMP_FUNCTION, vec![call, EXIT])])?;
+    let trial = linked(object, maps, &[(SLOT_FUNCTION, vec![set(0), EXIT])])?;
+    check_growth(&trial, &trial.load(For::Any)?)
+}
+
+/// Loads the program of `object` for the interface with this index, whose clock has this `slot`, once [`check`] has found
+/// nothing. `maps` are those of the ordinary program.
+///
+/// # Errors
+/// [`StampedError`].
+pub(super) fn load(
+    object: &[u8],
+    maps: &Maps,
+    interface: u32,
+    slot: u32,
+) -> Result<OwnedFd, StampedError> {
+    let replaced =
+        [(SLOT_FUNCTION, vec![set(slot), EXIT]), (STAMP_FUNCTION, vec![drivers_call()?, EXIT])];
+    let linked = linked(object, maps, &replaced)?;
     let program = linked.load(For::Interface(interface))?;
-    linked.check_growth(&program)?;
+    check_growth(&linked, &program)?;
     Ok(program)
 }
 
@@ -91,9 +97,9 @@ pub(super) fn load<'a>(
 ///
 /// # Errors
 /// [`StampedError`].
-pub(super) fn load_told<'a>(
+pub(super) fn load_told(
     object: &[u8],
-    maps: impl Iterator<Item = (&'a str, &'a Map)>,
+    maps: &Maps,
     slot: u32,
     stamp_ns: Option<u64>,
 ) -> Result<OwnedFd, StampedError> {
@@ -106,8 +112,7 @@ pub(super) fn load_told<'a>(
         let store = [instruction([0x7b, 0x32, 0, 0], 0), set(0), EXIT];
         replaced.push((STAMP_FUNCTION, [&load[..], &store[..]].concat()));
     }
-    let linked = Linked::new(object, &numbers(maps), &replaced)?;
-    Ok(linked.load(For::Any)?)
+    Ok(linked(object, maps, &replaced)?.load(For::Any)?)
 }
 
 /// The call of the driver: `BPF_PSEUDO_KFUNC_CALL`.
@@ -119,116 +124,27 @@ fn drivers_call() -> Result<bpf_insn, StampedError> {
     Ok(instruction([0x85, 0x20, 0, 0], id))
 }
 
-/// The return of a function.
-const EXIT: bpf_insn = bpf_insn {
-    code: 0x95,
-    _bitfield_align_1: [],
-    _bitfield_1: aya_obj::generated::__BindgenBitfieldUnit::new([0]),
-    off: 0,
-    imm: 0,
-};
-
-/// `r0 = value`.
-fn set(value: u32) -> bpf_insn {
-    instruction([0xb7, 0, 0, 0], value)
+/// Links the program with room to grow, and with other instructions in some functions.
+fn linked(object: &[u8], maps: &Maps, replaced: &[Replaced]) -> Result<Linked, StampedError> {
+    let mut linked = Linked::new(object, STAMPED_PROGRAM, maps, replaced)?;
+    make_room(&mut linked.instructions);
+    Ok(linked)
 }
 
-/// An instruction off its code, registers and offset, and its constant.
-fn instruction([code, registers, offset @ ..]: [u8; 4], constant: u32) -> bpf_insn {
-    bpf_insn {
-        code,
-        _bitfield_align_1: [],
-        _bitfield_1: bpf_insn::new_bitfield_1(registers & 0xf, registers >> 4),
-        off: i16::from_ne_bytes(offset),
-        imm: constant.cast_signed(),
-    }
+/// Whether the kernel had room for all that it added to a program.
+fn check_growth(linked: &Linked, program: &OwnedFd) -> Result<(), StampedError> {
+    let (before, after) = (linked.instructions.len(), translated_instructions(program)?);
+    if after <= before { Ok(()) } else { Err(StampedError::Grown { before, after }) }
 }
 
-/// The program as it is given to the kernel.
-struct Linked {
-    instructions: Vec<Instruction>,
-    license: CString,
-}
-
-impl Linked {
-    /// Puts the program together, with other instructions in some functions.
-    fn new(
-        object: &[u8],
-        maps: &[(&str, i32)],
-        replaced: &[(&'static str, Vec<bpf_insn>)],
-    ) -> Result<Self, StampedError> {
-        let mut object = Object::parse(object).map_err(|error| unusable(&error))?;
-        for (name, instructions) in replaced {
-            let function = object.functions.values_mut().find(|function| function.name == *name);
-            let missing = StampedError::Object(name);
-            let Some(function) = function else { return Err(missing) };
-            replace(&mut function.instructions, instructions).ok_or(missing)?;
-        }
-        let sections = object.functions.keys().map(|&(section, _)| section).collect();
-        let declared = std::mem::take(&mut object.maps);
-        let known = maps.iter().filter_map(|&(name, fd)| Some((name, fd, declared.get(name)?)));
-        object.relocate_maps(known, &sections).map_err(|error| unusable(&error))?;
-        object.relocate_calls(&sections).map_err(|error| unusable(&error))?;
-        let missing = StampedError::Object(STAMPED_PROGRAM);
-        let Some(program) = object.programs.get(STAMPED_PROGRAM) else { return Err(missing) };
-        let Some(function) = object.functions.get(&program.function_key()) else {
-            return Err(missing);
-        };
-        let instructions = with_room(&function.instructions);
-        Ok(Self { instructions, license: program.license.clone() })
-    }
-
-    fn load(&self, bound: For) -> io::Result<OwnedFd> {
-        let mut name = [0; 16];
-        name[..STAMPED_PROGRAM.len()].copy_from_slice(STAMPED_PROGRAM.as_bytes());
-        load_program(&self.instructions, &self.license, name, bound)
-    }
-
-    /// Whether the kernel had room for all that it added.
-    fn check_growth(&self, program: &OwnedFd) -> Result<(), StampedError> {
-        let (before, after) = (self.instructions.len(), translated_instructions(program)?);
-        if after <= before { Ok(()) } else { Err(StampedError::Grown { before, after }) }
-    }
-}
-
-fn unusable(error: &dyn std::error::Error) -> StampedError {
-    StampedError::Unusable(with_causes(error))
-}
-
-/// Replaces the instructions of a function that has two, `r0 = constant` and the return; `None` if it has others.
-fn replace(function: &mut Vec<bpf_insn>, instructions: &[bpf_insn]) -> Option<()> {
-    let [first, last] = function.as_slice() else { return None };
-    let is_constant = first.code == 0xb7 && first.dst_reg() == 0 && first.src_reg() == 0;
-    (is_constant && last.code == EXIT.code).then(|| *function = instructions.to_vec())
-}
-
-/// The instructions, behind some that are never reached, as the verifier finds: it takes them out before it adds any.
-fn with_room(instructions: &[bpf_insn]) -> Vec<Instruction> {
+/// Puts instructions before a program that are never reached, as the verifier finds: it takes them out before it adds any.
+fn make_room(instructions: &mut Vec<Instruction>) {
     // if r0 == 0 goto the first of the program
     let [low, high] = SPARE.to_ne_bytes();
     let over = instruction([0x15, 0, low, high], 0);
     let spare = std::iter::repeat_n(set(0), SPARE.unsigned_abs().into());
-    let room = [set(0), over].into_iter().chain(spare);
-    room.chain(instructions.iter().copied()).map(octets).collect()
-}
-
-fn octets(instruction: bpf_insn) -> Instruction {
-    let [low, high] = instruction.off.to_ne_bytes();
-    let registers = instruction.dst_reg() | instruction.src_reg() << 4;
-    let mut octets = [instruction.code, registers, low, high, 0, 0, 0, 0];
-    octets[4..].copy_from_slice(&instruction.imm.to_ne_bytes());
-    octets
-}
-
-/// The descriptors of the program's maps, by name.
-fn numbers<'a>(maps: impl Iterator<Item = (&'a str, &'a Map)>) -> Vec<(&'a str, i32)> {
-    let mut numbers = Vec::new();
-    for (name, map) in maps {
-        if let Map::Array(data) | Map::PerCpuArray(data) = map {
-            numbers.push((name, data.fd().as_fd().as_raw_fd()));
-        }
-    }
-    numbers
+    let room = [set(0), over].into_iter().chain(spare).map(octets);
+    instructions.splice(..0, room);
 }
 
 #[cfg(test)]
@@ -236,26 +152,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn function_that_is_not_as_expected_is_not_replaced() {
-        let new = [set(7), EXIT];
-        let mut good = vec![set(3), EXIT];
-        assert!(replace(&mut good, &new).is_some());
-        assert_eq!(good[0].imm, 7);
-        for bad in [&[EXIT][..], &[EXIT, EXIT], &[set(0), set(0), EXIT]] {
-            assert!(replace(&mut bad.to_vec(), &new).is_none());
-        }
-    }
-
-    #[test]
     fn room_is_jumped_over() {
-        let all = with_room(&[set(5), EXIT]);
+        let mut all = vec![octets(set(5)), octets(EXIT)];
+        make_room(&mut all);
         let spare = usize::from(SPARE.unsigned_abs());
         assert_eq!(all.len(), spare + 4);
         assert_eq!(all[0], [0xb7, 0, 0, 0, 0, 0, 0, 0]);
         let [low, high] = SPARE.to_ne_bytes();
         assert_eq!(all[1], [0x15, 0, low, high, 0, 0, 0, 0]);
         assert_eq!(all[spare + 2], [0xb7, 0, 0, 0, 5, 0, 0, 0]);
-        let call = octets(instruction([0x85, 0x20, 0, 0], 0x0102));
-        assert_eq!(call, [0x85, 0x20, 0, 0, 2, 1, 0, 0]);
     }
 }

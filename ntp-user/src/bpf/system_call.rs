@@ -1,4 +1,5 @@
-//! The few calls of bpf(2) that aya has no way to make: programs bound to an interface, and links by their descriptors.
+//! The few calls of bpf(2) that aya has no way to make: programs of instructions that we put together, maps that nobody can
+//! change any more, and links by their descriptors.
 //! `linux/bpf.h`.
 
 use std::ffi::{CStr, CString};
@@ -7,11 +8,15 @@ use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use aya::maps::MapFd;
+
 /// Commands.
+const BPF_MAP_UPDATE_ELEM: u32 = 2;
 const BPF_PROG_LOAD: u32 = 5;
 const BPF_OBJ_PIN: u32 = 6;
 const BPF_OBJ_GET: u32 = 7;
 const BPF_OBJ_GET_INFO_BY_FD: u32 = 15;
+const BPF_MAP_FREEZE: u32 = 22;
 const BPF_LINK_CREATE: u32 = 28;
 const BPF_LINK_UPDATE: u32 = 29;
 
@@ -45,6 +50,15 @@ struct ProgramLoad {
     attach_kind: u32,
     /// BTF, lines, attached functions: none.
     rest: [u64; 9],
+}
+
+#[derive(Default)]
+#[repr(C)]
+struct Element {
+    map: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
 }
 
 #[derive(Default)]
@@ -147,6 +161,32 @@ pub(super) fn translated_instructions(program: impl AsFd) -> io::Result<usize> {
     // SAFETY: the information is as long as is said, consists of integers, and lives during the call.
     unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &mut info) }?;
     Ok(usize::try_from(told.translated_len).unwrap_or(usize::MAX) / size_of::<Instruction>())
+}
+
+/// Writes the value of a map that has one.
+///
+/// # Errors
+/// The value is not as long as the map's, or what the kernel says.
+pub(super) fn set_only_value(map: &MapFd, value: &[u8]) -> io::Result<()> {
+    let key = 0u32;
+    let mut element = Element {
+        map: number(map),
+        key: address(&raw const key),
+        value: address(value.as_ptr()),
+        ..Element::default()
+    };
+    // SAFETY: the map was made with keys of four octets and values as long as `value`, and both live during the call.
+    unsafe { call(BPF_MAP_UPDATE_ELEM, &mut element) }.map(drop)
+}
+
+/// Makes a map one that processes can't write any more.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn freeze(map: &MapFd) -> io::Result<()> {
+    let mut map = number(map);
+    // SAFETY: the call takes a number only.
+    unsafe { call(BPF_MAP_FREEZE, &mut map) }.map(drop)
 }
 
 /// Attaches a program to an interface in the mode of `flags` (`XDP_FLAGS_*`); it stays as long as the link.

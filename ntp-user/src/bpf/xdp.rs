@@ -263,13 +263,10 @@ impl Xdp {
         (longest > 0).then(|| Duration::from_secs(longest.into()))
     }
 
-    /// What the program has counted; zero when the kernel does not tell.
+    /// What the program has counted.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.program.counters().unwrap_or_else(|error| {
-            tracing::error!(%error, "Counters of XDP can't be read");
-            Counters::default()
-        })
+        self.program.counters()
     }
 }
 

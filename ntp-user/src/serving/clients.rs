@@ -25,8 +25,8 @@ const COMMAND_SETS: u32 = 64;
 /// log2 of a second in the units of a mean interval, 2^16 ns: 13.9.
 const SECOND_LOG2: f64 = 13.897_352_853_986_263;
 
-/// Most sets of a table: 2 GiB.
-const MAX_SETS: u32 = 1 << 24;
+/// Most sets of a table: 512 MiB, the farthest that the verifier of Linux lets a program reach into a map (`BPF_MAX_VAR_OFF`).
+const MAX_SETS: u32 = 1 << 22;
 
 /// The sets that so much memory holds, at least one.
 #[must_use]
