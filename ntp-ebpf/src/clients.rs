@@ -41,7 +41,8 @@ pub(crate) struct Account<'a> {
     first: LiveLine,
 }
 
-/// Finds a client's account and has the record brought near, without a look into it. Without a table, any account.
+/// Finds a client's account, without a look into it; of a table that is near, the record is asked for. Without a table, any
+/// account.
 #[inline(always)]
 pub(crate) fn account<'a>(page: *const ServingPage, client: Client) -> Account<'a> {
     // SAFETY: the page is a live map entry; a mixture of old and new rules does no harm.
@@ -57,7 +58,9 @@ pub(crate) fn account<'a>(page: *const ServingPage, client: Client) -> Account<'
     };
     let hash = rules.hash(key);
     let first = LiveLine::first(set_of(hash, sets));
-    first.fetch();
+    if sets <= NEAR_SETS {
+        first.fetch();
+    }
     Account { rules, key, hash, first }
 }
 
