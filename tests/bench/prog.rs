@@ -2,7 +2,7 @@
 //! programs that do less. Ratios are against a reflector that reads the clock once, which any answer must.
 //!
 //! Every program is run through the same one, which first puts a client's request into the frame; what that
-//! costs is measured with an empty program in the same round and taken off.
+//! costs is measured with an empty program in the same rounds and taken off.
 
 #[path = "../testrun/again.rs"]
 mod again;
@@ -41,10 +41,46 @@ const BASELINE: &str = "reflect_clock";
 /// The argument that asks for [`scale`].
 const SCALE: &str = "scale";
 
-/// Nanoseconds a packet, in each round.
+/// What a program costs, nanoseconds a packet.
 struct Measurements {
     name: &'static str,
+    /// In each round.
     ns: Vec<f64>,
+    /// As it counts.
+    cost_ns: f64,
+}
+
+impl Measurements {
+    /// Of which a quarter of the rounds took no longer counts.
+    fn new(name: &'static str, ns: Vec<f64>) -> Self {
+        let cost_ns = lower_quartile(ns.iter().copied());
+        Self { name, ns, cost_ns }
+    }
+
+    /// Of which that counts what a quarter of the rounds took no longer for, each part by itself: among differences, a quarter would
+    /// be those of rounds in which a neighbour on the machine made what is taken off take longer.
+    fn of_rounds(name: &'static str, rounds: &[Round]) -> Self {
+        let quartile = |part: fn(&Round) -> f64| lower_quartile(rounds.iter().map(part));
+        let cost_ns = quartile(|round| round.whole) - quartile(|round| round.around)
+            + quartile(|round| round.bare);
+        Self { name, ns: rounds.iter().map(Round::cost).collect(), cost_ns }
+    }
+}
+
+/// One measurement of a program, nanoseconds a packet.
+struct Round {
+    /// The test run alone.
+    bare: f64,
+    /// With what puts requests into the frame.
+    around: f64,
+    /// With the program, too.
+    whole: f64,
+}
+
+impl Round {
+    fn cost(&self) -> f64 {
+        self.whole - self.around + self.bare
+    }
 }
 
 fn main() -> Result<()> {
@@ -86,23 +122,21 @@ impl Bench {
             check(subject)?;
             self.warm_up(subject)?;
         }
-        let mut results: Vec<_> = subjects
-            .iter()
-            .map(|subject| Measurements { name: subject.name, ns: Vec::new() })
-            .collect();
+        let mut results: Vec<Vec<Round>> = subjects.iter().map(|_| Vec::new()).collect();
         for round in 0..ROUNDS {
             if progress {
                 eprint!("\rround {} of {ROUNDS}", round + 1);
             }
             for (subject, result) in subjects.iter_mut().zip(&mut results) {
-                result.ns.push(self.round(subject)?);
+                result.push(self.round(subject)?);
             }
         }
         if progress {
             eprintln!();
         }
         subjects.iter().try_for_each(check_counters)?;
-        Ok(results)
+        let results = subjects.iter().zip(&results);
+        Ok(results.map(|(subject, rounds)| Measurements::of_rounds(subject.name, rounds)).collect())
     }
 
     /// Lets every client ask twice, so that the table knows all of them.
@@ -117,8 +151,8 @@ impl Bench {
         Ok(())
     }
 
-    /// One measurement of a program, less what everything around it takes.
-    fn round(&mut self, subject: &mut Subject) -> Result<f64> {
+    /// One measurement of a program, and of everything around it.
+    fn round(&mut self, subject: &mut Subject) -> Result<Round> {
         let frame = self.set_requests(&subject.requests)?;
         let empty = self.0.program("empty")?;
         let program = match &mut subject.program {
@@ -134,7 +168,8 @@ impl Bench {
         self.0.set_measured(&empty)?;
         let around = self.fastest(subject.wrapper, &frame)?;
         self.0.set_measured(&program)?;
-        Ok(self.fastest(subject.wrapper, &frame)? - around + bare)
+        let whole = self.fastest(subject.wrapper, &frame)?;
+        Ok(Round { bare, around, whole })
     }
 
     /// Nanoseconds a packet of the fastest of some runs.
@@ -183,8 +218,8 @@ fn check_counters(subject: &Subject) -> Result<()> {
 }
 
 /// A quarter of the rounds took no longer: what a neighbour on the machine does to half of all rounds does not count.
-fn lower_quartile(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
+fn lower_quartile(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
     sorted.sort_by(f64::total_cmp);
     sorted[sorted.len() / 4]
 }
@@ -192,13 +227,8 @@ fn lower_quartile(values: &[f64]) -> f64 {
 /// Ratio of the quartiles to that of the baseline.
 fn rows(results: &[Measurements]) -> Result<Vec<(&'static str, f64, f64)>> {
     let baseline = results.iter().find(|result| result.name == BASELINE).context("baseline")?;
-    let baseline = lower_quartile(&baseline.ns);
-    Ok(results
-        .iter()
-        .map(|result| {
-            (result.name, lower_quartile(&result.ns), lower_quartile(&result.ns) / baseline)
-        })
-        .collect())
+    let ratio = |result: &Measurements| result.cost_ns / baseline.cost_ns;
+    Ok(results.iter().map(|result| (result.name, result.cost_ns, ratio(result))).collect())
 }
 
 fn print_json(results: &[Measurements]) -> Result<()> {
@@ -232,7 +262,7 @@ fn print_scale_json(results: &[(Measurements, Measurements)]) -> Result<()> {
     let rows: Vec<_> = results
         .iter()
         .map(|(alone, both)| {
-            let (alone_ns, both_ns) = (lower_quartile(&alone.ns), lower_quartile(&both.ns));
+            let (alone_ns, both_ns) = (alone.cost_ns, both.cost_ns);
             serde_json::json!({
                 "name": both.name, "value": both_ns, "unit": "ns", "ratio": both_ns / alone_ns,
                 "against": "one CPU",
@@ -247,7 +277,7 @@ fn print_scale_table(results: &[(Measurements, Measurements)]) {
     println!("ns a packet on each of two CPUs that answer at the same time, and on one alone\n");
     println!("{:>7}  {:>6}  {:>6}  program", "ratio", "both", "alone");
     for (alone, both) in results {
-        let (alone_ns, both_ns) = (lower_quartile(&alone.ns), lower_quartile(&both.ns));
+        let (alone_ns, both_ns) = (alone.cost_ns, both.cost_ns);
         let ratio = both_ns / alone_ns;
         println!("{ratio:>6.2}x  {both_ns:>6.0}  {alone_ns:>6.0}  {}", both.name);
     }

@@ -54,7 +54,7 @@ pub(crate) fn measure(subjects: &mut [Subject]) -> Result<Vec<(Measurements, Mea
             }
         }
         check_counters(subject)?;
-        let [alone, both] = costs.map(|ns| Measurements { name: subject.name, ns });
+        let [alone, both] = costs.map(|ns| Measurements::new(subject.name, ns));
         results.push((alone, both));
     }
     Ok(results)
