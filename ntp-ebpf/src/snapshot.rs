@@ -48,9 +48,6 @@ impl Newest {
     }
 
     /// What it says of `now`, when it is `age_ns` old. To be thrown away if [`Newest::check_whole`] says so.
-    ///
-    /// Looks only here whether it is young, though a young one is valid: known before the client is charged, that would be two states
-    /// for the verifier to follow through all that lies between.
     #[inline(always)]
     pub(crate) fn served_at(self, now: MonoNs, age_ns: u64) -> Served {
         if age_ns >= self.word(YOUNG_WORD) {
