@@ -183,11 +183,11 @@ impl State {
     #[inline(always)]
     #[must_use]
     const fn after_another(self, due: u64) -> Option<Self> {
-        let recent = (self.0 & 0x7f << RECENT_SHIFT) + (1 << RECENT_SHIFT);
-        if recent & (MOST_RECENT as u64) << RECENT_SHIFT != 0 {
+        let rest = (self.0 & 0x7f << RECENT_SHIFT) + (CAME_BACK | 1 << RECENT_SHIFT);
+        if rest & (MOST_RECENT as u64) << RECENT_SHIFT != 0 {
             return None;
         }
-        Some(Self(due.wrapping_add(1 << 15) & DUE_MASK | recent | CAME_BACK))
+        Some(Self(due.wrapping_add(1 << 15) & DUE_MASK | rest))
     }
 
     /// What is lost when the record of a client makes room at `now`: 1 for nothing but its counts, more for more;
@@ -282,6 +282,13 @@ pub trait Line {
 
     /// Writes a word.
     fn write(&self, word: usize, value: u64);
+
+    /// 1 if a word is negative, else 0. For who can say it so that the compiler does not make a branch of it, as the rules must from
+    /// memory ([`ClientRules::sign_bit`]).
+    #[inline(always)]
+    fn is_negative(&self, word: u64) -> u64 {
+        word >> 63
+    }
 }
 
 /// The keys in the first line of a set.

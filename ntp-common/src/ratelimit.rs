@@ -113,6 +113,23 @@ pub const fn set_of(hash: u64, sets: u32) -> u32 {
     (((hash >> 32) * sets as u64) >> 32) as u32
 }
 
+/// The way that a client's key is in if it is in one of a set, of which these are the first keys; without a branch, and with
+/// fewer instructions than [`ClientRules::find`]. `is_negative` gives 1 for a word that is, else 0.
+#[inline(always)]
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "below four")]
+pub fn likely_way(
+    keys: [u64; WAYS - 1],
+    key: ClientKey,
+    is_negative: impl Fn(u64) -> u64,
+) -> usize {
+    // Keys have a clear highest bit: what is left of a difference less one is negative only if there was none.
+    let [is_first, is_second, is_third] =
+        keys.map(|other| is_negative((other ^ key.to_bits()).wrapping_sub(1)));
+    let before_last = is_first * 3 + is_second * 2 + is_third;
+    3usize.wrapping_sub(before_last as usize) & (WAYS - 1)
+}
+
 /// A limit as a configuration gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -283,21 +300,6 @@ impl ClientRules {
             return None;
         }
         Some((not_first + not_second + not_third) as usize & (WAYS - 1))
-    }
-
-    /// The way that a client's key is in if it is in one of a set, of which these are the first keys; without a branch, and with
-    /// fewer instructions than [`ClientRules::find`].
-    #[inline(always)]
-    #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "below four")]
-    pub const fn likely_way(&self, keys: [u64; WAYS - 1], key: ClientKey) -> usize {
-        let key = key.to_bits();
-        // Keys have a clear highest bit: what is left of a difference less one is negative only if there was none.
-        let is_first = self.sign().of((keys[0] ^ key).wrapping_sub(1));
-        let is_second = self.sign().of((keys[1] ^ key).wrapping_sub(1));
-        let is_third = self.sign().of((keys[2] ^ key).wrapping_sub(1));
-        let before_last = is_first * 3 + is_second * 2 + is_third;
-        3usize.wrapping_sub(before_last as usize) & (WAYS - 1)
     }
 
     /// 1 for two words that differ, else 0.
@@ -495,7 +497,7 @@ mod tests {
                 let mut keys = keys.map(|stored| if stored == key.to_bits() { 0 } else { stored });
                 keys[way] = key.to_bits();
                 prop_assert_eq!(rules.find(&keys, key), Some(way));
-                prop_assert_eq!(rules.likely_way([keys[0], keys[1], keys[2]], key), way);
+                prop_assert_eq!(likely_way([keys[0], keys[1], keys[2]], key, |word| word >> 63), way);
             }
         }
 

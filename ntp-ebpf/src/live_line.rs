@@ -1,5 +1,6 @@
 //! A line of the table of clients in memory that the user path, too, reads and writes.
 
+use core::arch::asm;
 use core::ptr::{read_volatile, write_volatile};
 
 use ntp_common::clients::{LINE_WORDS, Line};
@@ -54,5 +55,12 @@ impl Line for LiveLine {
     fn write(&self, word: usize, value: u64) {
         // SAFETY: as above.
         unsafe { write_volatile(self.word(word), value) };
+    }
+
+    #[inline(always)]
+    fn is_negative(&self, mut word: u64) -> u64 {
+        // SAFETY: shifts a register.
+        unsafe { asm!("{0} >>= 63", inout(reg) word, options(pure, nomem, nostack)) };
+        word
     }
 }

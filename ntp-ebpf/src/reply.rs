@@ -124,8 +124,8 @@ fn reply(
     receiver: impl Receiver,
 ) -> Result<usize, Reason> {
     let newest = snapshot::newest(page);
-    let age_ns = newest.age_at(now).ok_or(Reason::NoSnapshot)?;
-    let Served { time, multiplier, template } = newest.served_at(now, age_ns);
+    let served = newest.served_at(now).ok_or(Reason::NoSnapshot)?;
+    let Served { time, multiplier, template } = served;
     let receive = receiver.received(time, multiplier, now);
     let answer = respond(&datagram.payload, &template, receive, time + clock::TURNAROUND, 0);
     let counter = answered_index(family, version_of(datagram.payload[0]));

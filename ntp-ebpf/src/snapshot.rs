@@ -39,25 +39,20 @@ pub(crate) struct Served {
 }
 
 impl Newest {
-    /// Its age at `now`, nanoseconds, if it holds then and [`Newest::check_whole`] finds that it has not been replaced; a reading of the
-    /// clock from before it was taken is none that it speaks of.
+    /// What it says of `now`, if it holds then. To be thrown away if [`Newest::check_whole`] says so.
+    ///
+    /// A reading of the clock from before it was taken is none that it speaks of. A young one holds.
     #[inline(always)]
-    pub(crate) fn age_at(self, now: MonoNs) -> Option<u64> {
+    pub(crate) fn served_at(self, now: MonoNs) -> Option<Served> {
         let age_ns = now.0.wrapping_sub(self.word(BASE_WORD));
-        (age_ns < self.word(VALID_FOR_WORD)).then_some(age_ns)
-    }
-
-    /// What it says of `now`, when it is `age_ns` old. To be thrown away if [`Newest::check_whole`] says so.
-    #[inline(always)]
-    pub(crate) fn served_at(self, now: MonoNs, age_ns: u64) -> Served {
         if age_ns >= self.word(YOUNG_WORD) {
-            return self.served_late(now);
+            return (age_ns < self.word(VALID_FOR_WORD)).then(|| self.served_late(now));
         }
         let multiplier = self.word(MULTIPLIER_WORD);
         let passed = scale_short(age_ns, multiplier);
         let time = NtpTimestamp::from_bits(self.word(BASE_NTP_WORD).wrapping_add(passed));
         let words = core::array::from_fn(|index| self.word(TEMPLATE_WORD + index));
-        Served { time, multiplier, template: Template::from_words(words) }
+        Some(Served { time, multiplier, template: Template::from_words(words) })
     }
 
     /// The same, whatever the age: a leap second may have taken place.

@@ -1,7 +1,7 @@
 //! Charging a client in a hurry: its counts, in another line of memory, are left for later.
 
 use super::{ClientKey, Line, RELUCTANCE, WAYS, read_state, write_state};
-use crate::ratelimit::ClientRules;
+use crate::ratelimit::{ClientRules, likely_way};
 use crate::time::MonoNs;
 
 /// Which clients are charged in a hurry.
@@ -23,7 +23,8 @@ pub fn charge_in_haste(
     now: MonoNs,
     haste: Haste,
 ) -> bool {
-    let way = rules.likely_way([first.read(0), first.read(1), first.read(2)], key);
+    let keys = [first.read(0), first.read(1), first.read(2)];
+    let way = likely_way(keys, key, |word| first.is_negative(word));
     if first.read(way) != key.to_bits() {
         return is_passed_over(first, rules, hash, now);
     }
