@@ -67,9 +67,7 @@ impl From<io::Error> for StampedError {
 /// [`StampedError`].
 pub(super) fn check(object: &[u8], maps: &Maps) -> Result<(), StampedError> {
     drivers_call()?;
-    if fs::read_to_string(HARDENING).is_ok_and(|level| level.trim() == "2") {
-        return Err(StampedError::Hardened);
-    }
+    check_hardening()?;
     let trial = linked(object, maps, &[(SLOT_FUNCTION, vec![set(0), EXIT])])?;
     check_growth(&trial, &trial.load(For::Any)?)
 }
@@ -85,12 +83,22 @@ pub(super) fn load(
     interface: u32,
     slot: u32,
 ) -> Result<OwnedFd, StampedError> {
+    // It may have been changed since the trial.
+    check_hardening()?;
     let replaced =
         [(SLOT_FUNCTION, vec![set(slot), EXIT]), (STAMP_FUNCTION, vec![drivers_call()?, EXIT])];
     let linked = linked(object, maps, &replaced)?;
     let program = linked.load(For::Interface(interface))?;
     check_growth(&linked, &program)?;
     Ok(program)
+}
+
+/// Whether constants in programs are left as they are.
+fn check_hardening() -> Result<(), StampedError> {
+    if fs::read_to_string(HARDENING).is_ok_and(|level| level.trim() == "2") {
+        return Err(StampedError::Hardened);
+    }
+    Ok(())
 }
 
 /// As [`load`], unbound: instead of what a driver says, every packet gets the same timestamp, or none. For tests.
