@@ -15,7 +15,7 @@ use crate::request::{Stop, whole_sum};
 pub(crate) struct Answered {
     /// The index of the counter of the answer.
     pub(crate) counter: usize,
-    /// For [`clients::settle`].
+    /// For [`crate::clients::settle`].
     pub(crate) waiting: u64,
 }
 
