@@ -25,10 +25,6 @@ impl MappedClients {
     /// The words of all sets.
     #[must_use]
     pub fn words(&self) -> &[AtomicU64] {
-        let len = self.0.len() / size_of::<AtomicU64>();
-        let start = self.0.start::<AtomicU64>().as_ptr();
-        // SAFETY: the memory is as long, is aligned to a page, lives as long as `self`, and is only ever
-        // reached through atomics here; the program on the other side reads and writes words of 64 bits.
-        unsafe { std::slice::from_raw_parts(start, len) }
+        self.0.words()
     }
 }

@@ -1,7 +1,7 @@
 //! The counters of the XDP program, mapped: what each CPU has counted.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::{fs, io};
 
 use ntp_common::counters::{COUNTER_COUNT, Counters};
@@ -27,20 +27,12 @@ impl MappedCounters {
     #[must_use]
     pub fn total(&self) -> Counters {
         let mut total = [0u64; COUNTER_COUNT];
-        for of_cpu in self.words().chunks_exact(COUNTER_COUNT) {
+        for of_cpu in self.0.words().chunks_exact(COUNTER_COUNT) {
             for (sum, counter) in total.iter_mut().zip(of_cpu) {
                 *sum = sum.wrapping_add(counter.load(Ordering::Relaxed));
             }
         }
         total
-    }
-
-    fn words(&self) -> &[AtomicU64] {
-        let len = self.0.len() / size_of::<AtomicU64>();
-        let start = self.0.start::<AtomicU64>().as_ptr();
-        // SAFETY: the memory is as long, is aligned to a page, lives as long as `self`, and is only ever read here, through
-        // atomics; the program on the other side writes words of 64 bits.
-        unsafe { std::slice::from_raw_parts(start, len) }
     }
 }
 

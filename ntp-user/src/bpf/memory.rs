@@ -4,6 +4,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -33,6 +34,15 @@ impl MappedMemory {
     /// The start of the memory, aligned to a page.
     pub(super) const fn start<T>(&self) -> NonNull<T> {
         self.start.cast()
+    }
+
+    /// The memory in words, for a map that a program reads or writes in such.
+    pub(super) fn words(&self) -> &[AtomicU64] {
+        let len = self.len / size_of::<AtomicU64>();
+        let start = self.start::<AtomicU64>().as_ptr();
+        // SAFETY: the memory is as long, is aligned to a page, lives as long as `self`, and is only ever reached through
+        // atomics here; the program on the other side reads and writes words of 64 bits.
+        unsafe { std::slice::from_raw_parts(start, len) }
     }
 
     /// Octets that are mapped.
